@@ -1,0 +1,58 @@
+# The commands of this repository. `make help` lists them; each does the set-up that it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+LAB ?= 0
+RELEASE ?= bookworm
+lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
+lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: help setup lock lint test demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
+
+setup: ## Install what the control node needs (again: reuse it)
+	@bin/setup
+
+lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPGRADE=--upgrade for newest)
+	@$(lock) $(UPGRADE) requirements/uv.in -o requirements/uv.txt
+	@$(lock) $(UPGRADE) requirements/app.in -o requirements/app.txt
+	@$(lock) $(UPGRADE) requirements/control.in -c requirements/app.txt -o requirements/control.txt
+	@bin/setup
+
+lint: setup ## Run every linter and type check
+	@.venv/bin/python -m tests.run lint
+
+test: ## Run all tests, with everything they need
+	@bin/setup --tests
+	@.venv/bin/python -m tests.run
+
+demo: setup ## Make lab hosts on this machine and deploy the store to them
+	@.venv/bin/python -m tests.demo up
+
+demo-down: setup ## Remove the demo's lab hosts again
+	@.venv/bin/python -m tests.demo down
+
+lab-up: setup ## Start lab hosts: make lab-up LAB=7 HOSTS="store1 outside"
+	@$(lab) up --lab $(LAB) --release $(RELEASE) $(HOSTS)
+
+lab-down: ## Remove lab hosts: make lab-down LAB=7
+	@$(lab) down --lab $(LAB) $(HOSTS)
+
+lab-status: ## Show the hosts of all labs
+	@$(lab) status
+
+lab-base: setup ## Build the base tree of a Debian release: make lab-base RELEASE=trixie
+	@$(lab) base --release $(RELEASE)
+
+lab-ssh: ## Open a shell on a lab host: make lab-ssh LAB=7 HOST=store1
+	@$(lab) ssh --lab $(LAB) $(HOST)
+
+lab-exec: ## Run a command on a lab host: make lab-exec LAB=7 HOST=store1 CMD="uptime"
+	@$(lab) exec --lab $(LAB) $(HOST) -- $(CMD)
