@@ -1,7 +1,7 @@
 """Drive a deployed shop on lab hosts: the one door of end-to-end tests and benchmarks to playbooks and hosts.
 
-`Shop(lab=N)` stands for lab N with the hosts store1 and outside. Its methods run the very commands an operator types, measured from
-Enter to prompt. Run as a program it deploys a lab (`python3 -m tests.shop up --lab N`) or removes it (`down`).
+`Shop(lab=N)` stands for lab N with the hosts store1 and outside. Its methods run the very commands an operator types,
+measured from Enter to prompt. Run as a program it deploys a lab (`python3 -m tests.shop up --lab N`) or removes it (`down`).
 """
 
 from __future__ import annotations
@@ -71,15 +71,18 @@ def run(
 
 def machine() -> dict[str, object]:
     """Describe the machine a figure was measured on."""
-    model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?"
-    )
-    memory_kib = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1))  # type: ignore[union-attr]
-    return {"cpu": model, "cores": os.cpu_count(), "memory_gib": round(memory_kib / 2**20, 1), "kernel": os.uname().release}
+    model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": model.group(1) if model else "unknown",
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory_bytes / 2**30, 1),
+        "kernel": os.uname().release,
+    }
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy what git tracks or does not ignore, and the lab's secrets, to `target`: a second version to be changed and deployed."""
+    """Copy what git tracks or does not ignore, and the lab's secrets: a second version, to be changed and deployed."""
     listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"]).require().output
     names = [name for name in listed.split("\0") if name] + [".secrets", "inventories/lab/group_vars/store/vault.yml"]
     for name in names:

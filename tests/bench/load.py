@@ -1,11 +1,11 @@
 """Send constant mixed HTTPS load and account for every single request.
 
-A request is answered when a complete response with a status below 500 arrived. Everything else is lost: a refused or reset
-connection, an end of file in the middle of a response, a 5xx, a time-out. Nothing is ever retried, because a browser does not
-retry a POST either. Connections are kept alive, so a server that closes one under a request in flight is seen.
+A request is answered when a complete response with a status below 500 arrived. Everything else is lost: a refused or
+reset connection, an end of file in the middle of a response, a 5xx, a time-out. Nothing is ever retried, because a browser
+does not retry a POST either. Connections are kept alive, so a server that closes one under a request in flight is seen.
 
-The process prints one JSON object per second (`{"second": epoch, "answered": n, "lost": n}`) to the file given by --timeline and,
-after SIGTERM, SIGINT or --seconds, one summary object on standard output.
+The process prints one JSON object per second (`{"second": epoch, "answered": n, "lost": n}`) to the file given by
+--timeline and, after SIGTERM, SIGINT or --seconds, one summary object on standard output.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ async def read_response(reader: asyncio.StreamReader) -> tuple[int, bool]:
     head = await reader.readuntil(b"\r\n\r\n")
     status_line, *header_lines = head.decode("latin-1").split("\r\n")
     status = int(status_line.split(" ", 2)[1])
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in header_lines if line)}
+    fields = (line.partition(":") for line in header_lines if line)
+    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
     if headers.get("transfer-encoding", "").lower() == "chunked":
         while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
             await reader.readexactly(size + 2)
@@ -184,7 +185,7 @@ class Client:
                 status = await asyncio.wait_for(self.send(method, path, body), REQUEST_TIMEOUT_SECONDS)
             except RequestLost as loss:
                 self.tally.record_loss(self.kind.name, str(loss), path)
-            except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError) as error:
+            except (TimeoutError, OSError, ssl.SSLError, asyncio.IncompleteReadError, ValueError) as error:
                 await self.close()
                 self.tally.record_loss(self.kind.name, type(error).__name__, path)
                 await asyncio.sleep(0.02)
@@ -253,7 +254,7 @@ def main() -> int:
     parser.add_argument("--address", required=True, help="address to connect to")
     parser.add_argument("--port", type=int, default=443)
     parser.add_argument("--host", required=True, help="name in SNI and the Host header")
-    parser.add_argument("--ca-file", help="certificate authority that signed the shop's certificate; without it TLS is not verified")
+    parser.add_argument("--ca-file", help="authority that signed the shop's certificate; without it TLS is not verified")
     parser.add_argument("--kinds", type=Path, required=True, help="JSON file with the kinds of clients")
     parser.add_argument("--seconds", type=float, help="stop by itself after this time")
     parser.add_argument("--timeline", type=Path, help="file that gets one JSON line a second")
