@@ -1,0 +1,1 @@
+"""Real Debian hosts on this machine: systemd-nspawn over overlayfs, reached by SSH as in production."""
