@@ -183,7 +183,7 @@ class Host:
         pid = self.pid()
         if pid is None:
             raise LabError(f"Host {self.name} of lab {self.names.number} is off.", hint=f"Start it: up --lab {self.names.number} {self.name}")
-        enter = ["nsenter", f"--target={pid}", *(f"--{kind}" for kind in ("mount", "uts", "ipc", "net", "pid", "cgroup")), "--root", "--wd=/"]
+        enter = ["nsenter", f"--target={pid}", *(f"--{kind}" for kind in ("mount", "uts", "ipc", "net", "pid", "cgroup")), "--root", "--wd"]
         argv = [*enter, "env", "-i", *ENVIRONMENT, f"TERM={os.environ.get('TERM', 'dumb')}", *command]
         return subprocess.run(argv, capture_output=capture, text=True, check=False)
 
