@@ -36,7 +36,10 @@ def parser() -> argparse.ArgumentParser:
     command("restart", "shut hosts down in order and start them again", hosts="+")
     command("kill", "cut the power of hosts; the disks stay", hosts="+")
     command("down", "remove hosts with their disks (default: the whole lab)", hosts="*")
-    for name, text in (("exec", "run a command on a host, without SSH"), ("ssh", "open a shell on a host, or run a command, by SSH")):
+    for name, text in (
+        ("exec", "run a command on a host, without SSH"),
+        ("ssh", "open a shell on a host, or run a command, by SSH"),
+    ):
         inside = command(name, text)
         inside.add_argument("host")
         inside.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
@@ -82,7 +85,14 @@ def without_dashes(argv: list[str]) -> list[str]:
 def ssh_argv(lab: Lab, host: str, command: list[str]) -> list[str]:
     """The SSH command line to a host, with the lab's own key and known hosts."""
     keys = lab.paths.ssh
-    options = ("-o", f"UserKnownHostsFile={keys / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes", "-i", str(keys / "id_ed25519"))
+    options = (
+        "-o",
+        f"UserKnownHostsFile={keys / 'known_hosts'}",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-i",
+        str(keys / "id_ed25519"),
+    )
     return ["ssh", *options, f"root@{lab.host(host).address}", *command]
 
 
@@ -93,7 +103,11 @@ def show_status(paths: LabPaths, *, as_json: bool) -> int:
         print(json.dumps(entries))
         return 0
     for entry in entries:
-        print("lab {lab:<4}{host:<9}{address:<15}{release:<10}{power:<5}{layer}".format(**{**entry, "layer": entry["layer"] or ""}))
+        print(
+            "lab {lab:<4}{host:<9}{address:<15}{release:<10}{power:<5}{layer}".format(
+                **{**entry, "layer": entry["layer"] or ""}
+            )
+        )
     if not entries:
         print("no lab hosts")
     return 0

@@ -28,7 +28,7 @@ PACKAGES = (
     "systemd-sysv",
     "zstd",
 )
-# Shell lines run with $1 as the tree. Hosts make no noise of their own; a lost tree costs nothing, so dpkg may skip fsync.
+# Shell lines run with $1 as the tree. Hosts make no noise of their own; a lost tree costs nothing, so dpkg skips fsync.
 CUSTOMISATION = (
     'rm -f "$1"/etc/ssh/ssh_host_*_key* "$1"/etc/hostname "$1"/etc/resolv.conf',
     ': >"$1"/etc/machine-id',

@@ -102,9 +102,21 @@ class Host:
         lower = [Path(str(path)) for path in self.state()["lower"]]  # type: ignore[attr-defined]
         gone = [str(path) for path in lower if not path.is_dir()]
         if gone:
-            raise LabError(f"{self.name} stands on {', '.join(gone)}, which is gone.", hint="Remove the host and make it again.")
+            raise LabError(
+                f"{self.name} stands on {', '.join(gone)}, which is gone.", hint="Remove the host and make it again."
+            )
         options = f"lowerdir={':'.join(map(str, lower))},upperdir={self.upper},workdir={self.directory / 'work'}"
-        run(["mount", "-t", "overlay", "-o", f"{options},redirect_dir=off,index=off,metacopy=off", self.machine, str(self.root)])
+        run(
+            [
+                "mount",
+                "-t",
+                "overlay",
+                "-o",
+                f"{options},redirect_dir=off,index=off,metacopy=off",
+                self.machine,
+                str(self.root),
+            ]
+        )
 
     def _write_identity(self) -> None:
         """Name, address, resolver, keys: what a real machine gets from its installer."""
@@ -176,14 +188,26 @@ class Host:
     def _boot_error(self, what: str) -> LabError:
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
         tail = "\n".join(text.strip().splitlines()[-15:]) or "(empty)"
-        return LabError(f"Host {self.name} ({self.machine}) {what}. Last lines of its console:\n{tail}\n", hint=f"All of it: {self.console}")
+        return LabError(
+            f"Host {self.name} ({self.machine}) {what}. Last lines of its console:\n{tail}\n",
+            hint=f"All of it: {self.console}",
+        )
 
     def execute(self, command: Sequence[str], *, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command inside the running host as root, without SSH."""
         pid = self.pid()
         if pid is None:
-            raise LabError(f"Host {self.name} of lab {self.names.number} is off.", hint=f"Start it: up --lab {self.names.number} {self.name}")
-        enter = ["nsenter", f"--target={pid}", *(f"--{kind}" for kind in ("mount", "uts", "ipc", "net", "pid", "cgroup")), "--root", "--wd"]
+            raise LabError(
+                f"Host {self.name} of lab {self.names.number} is off.",
+                hint=f"Start it: up --lab {self.names.number} {self.name}",
+            )
+        enter = [
+            "nsenter",
+            f"--target={pid}",
+            *(f"--{kind}" for kind in ("mount", "uts", "ipc", "net", "pid", "cgroup")),
+            "--root",
+            "--wd",
+        ]
         argv = [*enter, "env", "-i", *ENVIRONMENT, f"TERM={os.environ.get('TERM', 'dumb')}", *command]
         return subprocess.run(argv, capture_output=capture, text=True, check=False)
 
@@ -203,7 +227,9 @@ class Host:
         self.cut_power()
         if self.exists():
             self.collect_packages()
-        if self.root.is_mount() and not wait_until(lambda: run(["umount", str(self.root)], check=False).returncode == 0, 5):
+        if self.root.is_mount() and not wait_until(
+            lambda: run(["umount", str(self.root)], check=False).returncode == 0, 5
+        ):
             say(f"{self.name}: the disk is in use; unmounting it lazily")
             run(["umount", "--lazy", str(self.root)])
         shutil.rmtree(self.directory, ignore_errors=False)

@@ -33,7 +33,7 @@ def _ensure_key(path: Path) -> None:
 
 
 def ensure_ca(paths: LabPaths, number: int) -> Path:
-    """Return the directory of the lab's certificate authority, made unless it exists; the caller holds the lab's lock."""
+    """Return the directory of the lab's certificate authority, made unless it exists; call it with the lab locked."""
     directory = paths.ca(number)
     if (directory / "ca.crt").exists():
         return directory

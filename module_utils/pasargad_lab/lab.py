@@ -68,7 +68,10 @@ class Lab:
         if layer is not None:
             meta = self._layer_meta(layer)
             if meta["release"] != chosen:
-                raise LabError(f"Layer {layer} is {meta['release']}, host {host.name} is to be {chosen}.", hint="Name a layer of the same release.")
+                raise LabError(
+                    f"Layer {layer} is {meta['release']}, host {host.name} is to be {chosen}.",
+                    hint="Name a layer of the same release.",
+                )
             lower = [Path(str(path)) for path in meta["lower"]]  # type: ignore[attr-defined]
         host.create(chosen, layer, lower)
         return True
@@ -176,7 +179,10 @@ class Lab:
         path = self.paths.layers / checked_layer(layer) / "layer.json"
         if not path.exists():
             known = sorted(found.parent.name for found in self.paths.layers.glob("*/layer.json"))
-            raise LabError(f"There is no layer '{layer}'.", hint=f"Layers: {', '.join(known) or 'none yet; make one with snapshot'}.")
+            raise LabError(
+                f"There is no layer '{layer}'.",
+                hint=f"Layers: {', '.join(known) or 'none yet; make one with snapshot'}.",
+            )
         return dict(json.loads(path.read_text()))
 
     def status(self) -> list[dict[str, object]]:
@@ -193,7 +199,9 @@ class Lab:
         found = [self.host(name) for name in hosts]
         for host in found:
             if not host.exists():
-                raise LabError(f"Lab {self.number} has no host {host.name}.", hint=f"Make it: up --lab {self.number} {host.name}")
+                raise LabError(
+                    f"Lab {self.number} has no host {host.name}.", hint=f"Make it: up --lab {self.number} {host.name}"
+                )
         return found
 
     @contextmanager

@@ -62,7 +62,16 @@ def spawn(machine: str, root: Path, bridge: str, console: Path) -> None:
             unit = f"{CGROUP_NAME}-{machine}.service"
             run(["systemctl", "reset-failed", unit], check=False)
             properties = ("Delegate=yes", "KillMode=mixed", f"StandardOutput=append:{console}", "StandardError=inherit")
-            run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", *(f"-p{item}" for item in properties), *command])
+            run(
+                [
+                    "systemd-run",
+                    "--quiet",
+                    "--collect",
+                    f"--unit={unit}",
+                    *(f"-p{item}" for item in properties),
+                    *command,
+                ]
+            )
             return
         _detach([*command, *(str(path) for path in _own_cgroups(machine))], output.fileno())
 
@@ -119,7 +128,7 @@ def power_off(machine: str, upper: Path, *, seconds: float = 45) -> None:
 
 
 def power_cut(machine: str, upper: Path, *, seconds: float = 15) -> None:
-    """Kill the machine at once: first what would restart or clean up, then PID 1, with which the kernel ends all the rest."""
+    """Kill the machine at once: what would restart or clean up, then PID 1, with which the kernel ends the rest."""
     deadline = time.monotonic() + seconds
     while True:
         first = leader(upper)
