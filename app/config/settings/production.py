@@ -1,0 +1,16 @@
+"""The shop on a server: every value comes from the environment, and nothing has a default."""
+
+from config.env import env
+
+from .base import *  # noqa: F403
+from .from_environment import *  # noqa: F403
+from .from_environment import SENTRY_DSN, SENTRY_OPTIONS
+
+DEBUG = False
+
+env.require_valid()
+
+if SENTRY_DSN:
+    import sentry_sdk
+
+    sentry_sdk.init(dsn=SENTRY_DSN, **SENTRY_OPTIONS)
