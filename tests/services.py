@@ -2,9 +2,9 @@
 
     python3 -m tests.services run -- pytest app
 
-The command sees DB_HOST (a socket directory), DB_PORT, DB_USER, DB_PASSWORD, DB_NAME, REDIS_SOCKET and REDIS_URL, CACHE_URL,
-SESSION_REDIS_URL, LIMITS_REDIS_URL (the same server, logical databases 0, 0, 1, 2). Nothing listens on the network, and
-nothing is left behind.
+The command sees DB_HOST (a socket directory), DB_PORT, DB_USER, DB_PASSWORD, DB_NAME, REDIS_SOCKET, and REDIS_URL,
+CACHE_URL, SESSION_REDIS_URL, LIMITS_REDIS_URL (one server, logical databases 0, 0, 1, 2). Nothing listens on the
+network, and nothing is left behind.
 """
 
 from __future__ import annotations

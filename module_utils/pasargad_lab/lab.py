@@ -58,6 +58,13 @@ class Lab:
             changed.extend(self._start(wanted))
         return any(changed)
 
+    def would_change(self, hosts: Sequence[str], *, present: bool) -> bool:
+        """Whether `up` (or `down`) of these hosts would have something to do."""
+        chosen = [self.host(name) for name in hosts]
+        if present:
+            return any(host.pid() is None for host in chosen)
+        return any(host.directory.exists() for host in chosen)
+
     def _ensure_disk(self, host: Host, release: str | None, layer: str | None) -> bool:
         if host.exists():
             self._check_disk(host, release, layer)
