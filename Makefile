@@ -23,7 +23,8 @@ setup: ## Install what the control node needs (again: reuse it)
 lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPGRADE=--upgrade for newest)
 	@$(lock) $(UPGRADE) requirements/uv.in -o requirements/uv.txt
 	@$(lock) $(UPGRADE) requirements/app.in -o requirements/app.txt
-	@$(lock) $(UPGRADE) requirements/control.in -c requirements/app.txt -o requirements/control.txt
+	@$(lock) $(UPGRADE) requirements/outside.in -c requirements/app.txt -o requirements/outside.txt
+	@$(lock) $(UPGRADE) requirements/control.in -c requirements/app.txt -c requirements/outside.txt -o requirements/control.txt
 	@bin/setup
 
 lint: setup ## Run every linter and type check
