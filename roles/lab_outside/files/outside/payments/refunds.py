@@ -1,0 +1,94 @@
+"""Refunds: never more than was captured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import charges, params
+from .books import Books, Object, new_id
+from .errors import ApiError
+
+CREATE_FIELDS = {
+    "payment_intent": params.string(),
+    "charge": params.string(),
+    "amount": params.integer(1),
+    "reason": params.choice(["duplicate", "fraudulent", "requested_by_customer"]),
+    "metadata": params.metadata,
+    "currency": params.absent,
+    "customer": params.absent,
+    "instructions_email": params.absent,
+    "origin": params.absent,
+    "refund_application_fee": params.absent,
+    "reverse_transfer": params.absent,
+}
+UPDATE_FIELDS = {"metadata": params.metadata}
+
+
+def create(books: Books, wish: dict[str, Any]) -> Object:
+    """Give back all or part of a captured charge."""
+    charge = _charge(books, wish)
+    left = charge["amount_captured"] - _given_back(books, charge["id"])
+    if left == 0:
+        raise ApiError(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    amount = wish.get("amount", left)
+    if amount > left:
+        raise ApiError(
+            f"Refund amount ({_money(amount, charge)}) is greater than unrefunded amount on charge "
+            f"({_money(left, charge)})",
+            param="amount",
+        )
+    refund: Object = {
+        "id": new_id("re"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": books.now,
+        "currency": charge["currency"],
+        "metadata": params.merge_metadata({}, wish.get("metadata", {})),
+        "payment_intent": charge["payment_intent"],
+        "reason": wish.get("reason"),
+        "receipt_number": None,
+        "status": "succeeded",
+    }
+    refund["balance_transaction"] = charges.move(books, refund["id"], charge["currency"], -amount, 0, "refund")["id"]
+    books.add(refund)
+    before = {"amount_refunded": charge["amount_refunded"], "refunded": charge["refunded"]}
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+    books.save(charge)
+    books.emit("refund.created", refund)
+    books.emit("charge.refunded", charge, before)
+    return refund
+
+
+def update(books: Books, refund: Object, wish: dict[str, Any]) -> Object:
+    """Change the refund's metadata."""
+    before = {"metadata": refund["metadata"]}
+    refund["metadata"] = params.merge_metadata(refund["metadata"], wish.get("metadata", {}))
+    books.emit("refund.updated", books.save(refund), before)
+    return refund
+
+
+def _charge(books: Books, wish: dict[str, Any]) -> Object:
+    if ("charge" in wish) == ("payment_intent" in wish):
+        raise ApiError("One of the following params should be provided for this request: payment_intent or charge.")
+    if "charge" in wish:
+        charge = books.find("charge", wish["charge"], "charge")
+    else:
+        intent = books.find("payment_intent", wish["payment_intent"], "payment_intent")
+        charge = books.peek(intent["latest_charge"] or "") or {}
+    if not charge.get("captured"):
+        subject = (
+            f"PaymentIntent ({wish['payment_intent']})" if "payment_intent" in wish else f"charge ({charge['id']})"
+        )
+        raise ApiError(f"This {subject} does not have a successful charge to refund.")
+    return charge
+
+
+def _given_back(books: Books, charge: str) -> int:
+    return sum(refund["amount"] for refund in books.every("refund") if refund["charge"] == charge)
+
+
+def _money(amount: int, charge: Object) -> str:
+    return f"{charge['currency'].upper()} {amount / 100:.2f}"

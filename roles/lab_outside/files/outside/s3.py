@@ -1,0 +1,209 @@
+"""moto's S3 behind a door that checks signatures: moto itself accepts any key, which would hide a shop with wrong ones.
+
+Needs moto, Flask and botocore; objects live in memory and in temporary files, so a restart empties every bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+log = logging.getLogger(__name__)
+
+BOARD_PATH = "/_outside/buckets"
+ALGORITHM = "AWS4-HMAC-SHA256"
+TOLERANCE_SECONDS = 15 * 60
+
+
+class SignatureError(Exception):
+    """A request that does not prove its key; `code` is S3's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a request says of its own signature, from its header or its query."""
+
+    key_id: str
+    scope: str
+    signed_headers: list[str]
+    signature: str
+    date: str
+    payload: str
+    lifetime: int
+
+
+class SignedOnly:
+    """WSGI door: lets in only requests signed (AWS Signature Version 4) with the one key pair."""
+
+    def __init__(self, inner: Callable[[Environ, StartResponse], Iterable[bytes]], key_id: str, secret: str) -> None:
+        self._inner = inner
+        self._key_id = key_id
+        self._secret = secret
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass the request on, or answer 403 in S3's XML."""
+        try:
+            self._check(environ)
+        except SignatureError as error:
+            body = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            start_response("403 Forbidden", headers)
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        return self._inner(environ, start_response)
+
+    def _check(self, environ: Environ) -> None:
+        path, _, query = str(environ.get("REQUEST_URI") or environ["RAW_URI"]).partition("?")
+        claim = _claim(environ, query)
+        if claim.key_id != self._key_id:
+            raise SignatureError(
+                "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+            )
+        _check_time(claim)
+        canonical = _canonical_request(environ, path, query, claim)
+        text = "\n".join([ALGORITHM, claim.date, claim.scope, hashlib.sha256(canonical.encode()).hexdigest()])
+        key = b"AWS4" + self._secret.encode()
+        for part in claim.scope.split("/"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        if not hmac.compare_digest(hmac.new(key, text.encode(), hashlib.sha256).hexdigest(), claim.signature):
+            raise SignatureError(
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided.",
+            )
+
+
+def _claim(environ: Environ, query: str) -> Claim:
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    values = dict(parse_qsl(query, keep_blank_values=True))
+    try:
+        if header.startswith(ALGORITHM):
+            parts = dict(part.strip().split("=", 1) for part in header.removeprefix(ALGORITHM).split(","))
+            key_id, _, scope = parts["Credential"].partition("/")
+            payload = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "UNSIGNED-PAYLOAD")
+            date, signed = environ["HTTP_X_AMZ_DATE"], parts["SignedHeaders"].split(";")
+            return Claim(key_id, scope, signed, parts["Signature"], date, payload, TOLERANCE_SECONDS)
+        if values.get("X-Amz-Algorithm") == ALGORITHM:
+            key_id, _, scope = values["X-Amz-Credential"].partition("/")
+            signed, lifetime = values["X-Amz-SignedHeaders"].split(";"), int(values["X-Amz-Expires"])
+            return Claim(
+                key_id, scope, signed, values["X-Amz-Signature"], values["X-Amz-Date"], "UNSIGNED-PAYLOAD", lifetime
+            )
+    except (KeyError, ValueError):
+        raise SignatureError("AuthorizationHeaderMalformed", "The authorization is malformed.") from None
+    raise SignatureError("AccessDenied", "Access Denied: the request is not signed with AWS4-HMAC-SHA256.")
+
+
+def _check_time(claim: Claim) -> None:
+    try:
+        moment = timegm(time.strptime(claim.date, "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        raise SignatureError("AccessDenied", "The date is malformed.") from None
+    age = time.time() - moment
+    if age < -TOLERANCE_SECONDS or age > claim.lifetime:
+        raise SignatureError(
+            "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
+        )
+
+
+def _canonical_request(environ: Environ, path: str, query: str, claim: Claim) -> str:
+    pairs = [
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        for name, value in parse_qsl(query, keep_blank_values=True)
+        if name != "X-Amz-Signature"
+    ]
+    headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in claim.signed_headers)
+    return "\n".join(
+        [
+            environ["REQUEST_METHOD"],
+            path,
+            "&".join(f"{name}={value}" for name, value in sorted(pairs)),
+            headers,
+            ";".join(claim.signed_headers),
+            claim.payload,
+        ]
+    )
+
+
+def _header(environ: Environ, name: str) -> str:
+    plain = name.upper().replace("-", "_")
+    return str(environ.get(plain if name in ("content-type", "content-length") else f"HTTP_{plain}", ""))
+
+
+def application(key_id: str, secret: str) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+    """Return moto's S3 behind the door; the board's own look at the buckets (loopback only) needs no signature."""
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    door = SignedOnly(create_backend_app("s3"), key_id, secret)
+
+    def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != BOARD_PATH:
+            return door(environ, start_response)
+        body = json.dumps(bucket_list()).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer
+
+
+def serve(
+    host: str, port: int, key_id: str, secret: str, buckets: list[dict[str, Any]], ready: Callable[[], None]
+) -> None:
+    """Serve until the process ends; `ready` is called once the buckets exist and the port answers."""
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            log.info('"%s" %s', self.requestline, code)
+
+    make_buckets(buckets)
+    server = make_server(host, port, application(key_id, secret), threaded=True, request_handler=Quiet)
+    ready()
+    server.serve_forever()
+
+
+def make_buckets(buckets: list[dict[str, Any]]) -> None:
+    """Create the configured buckets inside this process's moto."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for bucket in buckets:
+        backend.create_bucket(bucket["name"], bucket.get("region", "us-east-1"))
+        if bucket.get("versioning"):
+            backend.put_bucket_versioning(bucket["name"], "Enabled")
+
+
+def bucket_list() -> list[dict[str, Any]]:
+    """Return each bucket's name with the number and bytes of its current objects."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    found = []
+    for name, bucket in s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.items():
+        keys = [{"key": key, "bytes": item.size} for key, item in list(bucket.keys.items())]
+        found.append(
+            {
+                "name": name,
+                "objects": len(keys),
+                "bytes": sum(item["bytes"] for item in keys),
+                "versioning": bucket.versioning_status == "Enabled",
+                "newest": keys[-20:],
+            }
+        )
+    return found
