@@ -1,0 +1,96 @@
+"""Changes of the catalogue."""
+
+from __future__ import annotations
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from . import pictures
+from .models import Category, Product, ProductImage, Variant
+
+
+def category_save(category: Category) -> Category:
+    """Store a category and the paths of everything below it."""
+    with transaction.atomic():
+        if category.pk is None:
+            category.save()
+        above = category.parent.path if category.parent else "/"
+        former, category.path = category.path, f"{above}{category.pk}/"
+        category.save()
+        if former and former != category.path:
+            below = Category.objects.filter(path__startswith=former).exclude(pk=category.pk)
+            for child in below.select_for_update():
+                child.path = category.path + child.path.removeprefix(former)
+                child.save(update_fields=["path"])
+    return category
+
+
+def product_publish(product: Product) -> Product:
+    """Show a product to shoppers; the time of its first publication stays."""
+    product_refresh(product)
+    product.state = Product.State.PUBLISHED
+    product.published_at = product.published_at or timezone.now()
+    product.save(update_fields=["state", "published_at", "updated_at"])
+    return product
+
+
+def product_refresh(product: Product) -> None:
+    """Bring what a product repeats of its variants and pictures up to date."""
+    prices = Variant.objects.filter(product=product, is_active=True).aggregate(
+        low=Min("price_minor"), high=Max("price_minor")
+    )
+    product.price_minor, product.price_to_minor = prices["low"] or 0, prices["high"] or 0
+    product.cover = ProductImage.objects.filter(product=product).order_by("position", "id").first()
+    product.save(update_fields=["price_minor", "price_to_minor", "cover", "updated_at"])
+
+
+def image_add(
+    *, product: Product, content: bytes, alt: str, variant: Variant | None = None, position: int | None = None
+) -> ProductImage:
+    """Store a picture and its renditions under names that follow from the content; the same picture is added once.
+
+    Raises PictureRefused.
+    """
+    digest = pictures.digest_of(content)
+    if known := ProductImage.objects.filter(product=product, digest=digest).first():
+        return known
+    rendered = pictures.render(content)
+    base = f"products/{digest[:2]}/{digest[:20]}"
+    stored = [
+        {
+            "format": item.format,
+            "width": item.width,
+            "height": item.height,
+            "name": _store(f"{base}-{item.width}.{item.format}", item.content),
+        }
+        for item in rendered.renditions
+    ]
+    original = _store(f"{base}.{rendered.original_format}", content)
+    with transaction.atomic():
+        Product.objects.select_for_update().get(pk=product.pk)
+        if position is None:
+            position = ProductImage.objects.filter(product=product).count()
+        image, _ = ProductImage.objects.get_or_create(
+            product=product,
+            digest=digest,
+            defaults={
+                "variant": variant,
+                "alt": alt,
+                "original": original,
+                "width": rendered.width,
+                "height": rendered.height,
+                "color": rendered.color,
+                "renditions": stored,
+                "position": position,
+            },
+        )
+        product_refresh(product)
+    return image
+
+
+def _store(name: str, content: bytes) -> str:
+    """Write a file whose name follows from its content: one that is there already is the same."""
+    return name if default_storage.exists(name) else default_storage.save(name, ContentFile(content))

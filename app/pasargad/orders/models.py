@@ -1,0 +1,154 @@
+"""Orders: what was bought at which price, frozen when it was placed, and everything that happened since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from pasargad.catalog.models import Variant
+from pasargad.catalog.money import Money
+
+
+class Status(models.TextChoices):
+    AWAITING_PAYMENT = "awaiting_payment", "Awaiting payment"
+    PAID = "paid", "Paid"
+    PROCESSING = "processing", "In production"
+    READY_FOR_PICKUP = "ready_for_pickup", "Ready for pickup"
+    SHIPPED = "shipped", "Shipped"
+    DELIVERED = "delivered", "Delivered"
+    EXPIRED = "expired", "Expired"
+    CANCELLED = "cancelled", "Cancelled"
+    REFUND_DUE = "refund_due", "Refund due"
+    REFUNDED = "refunded", "Refunded"
+
+
+# The only ways an order may go. Expired and cancelled orders can still turn out to be paid: money comes first.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.AWAITING_PAYMENT: frozenset({Status.PAID, Status.EXPIRED, Status.CANCELLED, Status.REFUND_DUE}),
+    Status.EXPIRED: frozenset({Status.PAID, Status.REFUND_DUE}),
+    Status.CANCELLED: frozenset({Status.REFUND_DUE}),
+    Status.PAID: frozenset({Status.PROCESSING, Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE}),
+    Status.PROCESSING: frozenset({Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE}),
+    Status.READY_FOR_PICKUP: frozenset({Status.DELIVERED, Status.REFUND_DUE}),
+    Status.SHIPPED: frozenset({Status.DELIVERED, Status.REFUND_DUE}),
+    Status.DELIVERED: frozenset({Status.REFUND_DUE}),
+    Status.REFUND_DUE: frozenset({Status.REFUNDED}),
+    Status.REFUNDED: frozenset(),
+}
+
+
+class Delivery(models.TextChoices):
+    SHIPPING = "shipping", "Send it to me"
+    PICKUP = "pickup", "I collect it"
+
+
+class Order(models.Model):
+    """Money in minor units of `currency`. `token` (128 bits) opens the order's page to whoever has the link."""
+
+    number = models.CharField(max_length=20, unique=True)
+    token = models.CharField(max_length=32, unique=True)
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    request_digest = models.CharField(max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.AWAITING_PAYMENT)
+
+    email = models.EmailField(max_length=254)
+    name = models.CharField(max_length=120)
+    phone = models.CharField(max_length=40, blank=True)
+    delivery = models.CharField(max_length=10, choices=Delivery)
+    street = models.CharField(max_length=120, blank=True)
+    street2 = models.CharField(max_length=120, blank=True)
+    city = models.CharField(max_length=80, blank=True)
+    state = models.CharField(max_length=80, blank=True)
+    zip = models.CharField(max_length=20, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    note = models.CharField(max_length=500, blank=True)
+
+    currency = models.CharField(max_length=3)
+    subtotal_minor = models.PositiveIntegerField()
+    shipping_minor = models.PositiveIntegerField()
+    tax_minor = models.PositiveIntegerField()
+    tax_inclusive = models.BooleanField()
+    total_minor = models.PositiveIntegerField()
+
+    placed_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-placed_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(tax_inclusive=True, total_minor=F("subtotal_minor") + F("shipping_minor"))
+                | Q(tax_inclusive=False, total_minor=F("subtotal_minor") + F("shipping_minor") + F("tax_minor")),
+                name="orders_order_total",
+            ),
+            models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_order_total_positive"),
+        ]
+        indexes = [
+            models.Index("-placed_at", "-id", name="orders_order_newest"),
+            models.Index(fields=["expires_at"], condition=Q(status="awaiting_payment"), name="orders_order_expiry"),
+            models.Index(fields=["status"], condition=~Q(status="delivered"), name="orders_order_open"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def total(self) -> Money:
+        return Money(self.total_minor, self.currency)
+
+    @property
+    def reference(self) -> str:
+        """What names this order in the stock's books."""
+        return f"order:{self.pk}"
+
+
+class OrderLine(models.Model):
+    """Frozen: later changes of the product change nothing here."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="+")
+    sku = models.CharField(max_length=40)
+    product_name = models.CharField(max_length=120)
+    variant_name = models.CharField(max_length=120, blank=True)
+    options: models.JSONField[Any, Any] = models.JSONField(default=list)
+    quantity = models.PositiveIntegerField()
+    unit_price_minor = models.PositiveIntegerField()
+    total_minor = models.PositiveIntegerField()
+    weight_grams = models.PositiveIntegerField(default=0)
+    made_to_order = models.BooleanField(default=False)
+    lead_days = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "variant"], name="orders_line_once"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="orders_line_quantity"),
+            models.CheckConstraint(
+                condition=Q(total_minor=F("quantity") * F("unit_price_minor")), name="orders_line_total"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.sku}"
+
+
+class OrderEvent(models.Model):
+    """One step of an order's history; replaying the steps gives its status."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
+    before = models.CharField(max_length=20, choices=Status, blank=True)
+    after = models.CharField(max_length=20, choices=Status)
+    actor = models.CharField(max_length=100)
+    note = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.before or 'new'} → {self.after}"
