@@ -1,0 +1,1 @@
+"""A demonstration catalogue whose goods and pictures are made by our own code."""
