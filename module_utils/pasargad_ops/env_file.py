@@ -1,4 +1,4 @@
-"""Keeps the shop's environment on a host: files named after their digest that never change, and a link to the newest."""
+"""Keeps the shop's environment on a host: unchanging files named after their digest, and a link to the newest."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _is_kept(path: Path, content: str) -> bool:
 
 def _points_at(link: Path, name: str) -> bool:
     """Says whether the link names that file already."""
-    return link.is_symlink() and os.readlink(link) == name
+    return link.is_symlink() and str(link.readlink()) == name
 
 
 def _make_directory(directory: Path) -> None:
@@ -144,7 +144,7 @@ def _write(path: Path, content: str) -> None:
             file.write(content.encode())
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, path)
+        temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -156,7 +156,7 @@ def _link(link: Path, name: str) -> None:
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
-    os.rename(temporary, link)
+    temporary.rename(link)
     _sync(link.parent)
 
 
