@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 LAB ?= 0
-RELEASE ?= bookworm
+RELEASE ?=
 lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
@@ -41,7 +41,7 @@ demo-down: setup ## Remove the demo's lab hosts again
 	@.venv/bin/python -m tests.demo down
 
 lab-up: setup ## Start lab hosts: make lab-up LAB=7 HOSTS="store1 outside"
-	@$(lab) up --lab $(LAB) --release $(RELEASE) $(HOSTS)
+	@$(lab) up --lab $(LAB) $(if $(RELEASE),--release $(RELEASE)) $(HOSTS)
 
 lab-down: ## Remove lab hosts: make lab-down LAB=7
 	@$(lab) down --lab $(LAB) $(HOSTS)
@@ -50,7 +50,7 @@ lab-status: ## Show the hosts of all labs
 	@$(lab) status
 
 lab-base: setup ## Build the base tree of a Debian release: make lab-base RELEASE=trixie
-	@$(lab) base --release $(RELEASE)
+	@$(lab) base $(if $(RELEASE),--release $(RELEASE))
 
 lab-ssh: ## Open a shell on a lab host: make lab-ssh LAB=7 HOST=store1
 	@$(lab) ssh --lab $(LAB) $(HOST)

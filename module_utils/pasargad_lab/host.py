@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -77,7 +78,9 @@ class Host:
         return processes.leader(self.upper)
 
     def create(self, release: str, layer: str | None, lower: Sequence[Path]) -> None:
-        """Give the host an empty disk over `lower`."""
+        """Give the host an empty disk over `lower`; what an interrupted removal left is removed first."""
+        if self.directory.exists():
+            self._release_disk()
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         state = {"release": release, "layer": layer, "lower": [str(path) for path in lower]}
@@ -151,16 +154,14 @@ class Host:
         archives = self.upper / ARCHIVES
         archives.mkdir(parents=True, exist_ok=True)
         for package in self.paths.packages(str(self.state()["release"])).glob("*.deb"):
-            if not (archives / package.name).exists():
-                os.link(package, archives / package.name)
+            link_once(package, archives / package.name)
 
     def collect_packages(self) -> None:
         """Keep the Debian packages that this host has downloaded for the next host."""
         shared = self.paths.packages(str(self.state()["release"]))
         shared.mkdir(parents=True, exist_ok=True)
         for package in (self.upper / ARCHIVES).glob("*.deb"):
-            if not (shared / package.name).exists():
-                os.link(package, shared / package.name)
+            link_once(package, shared / package.name)
 
     def wait_ready(self, seconds: float = BOOT_SECONDS) -> str:
         """Wait for systemd and SSH; return systemd's word for it (running or degraded)."""
@@ -172,11 +173,18 @@ class Host:
             if seen_off > 3:
                 raise self._boot_error("ended while it booted")
             if self.pid():
-                word = self.execute(["systemctl", "is-system-running"], capture=True).stdout.strip()
+                word = self._system_word()
                 if word in ("running", "degraded") and self._answers_ssh():
                     return word
             time.sleep(0.15)
         raise self._boot_error(f"was not ready after {seconds:.0f} s")
+
+    def _system_word(self) -> str:
+        """What systemctl is-system-running says; empty while nobody answers."""
+        try:
+            return self.execute(["timeout", "5", "systemctl", "is-system-running"], capture=True).stdout.strip()
+        except LabError:
+            return ""
 
     def _answers_ssh(self) -> bool:
         try:
@@ -227,9 +235,23 @@ class Host:
         self.cut_power()
         if self.exists():
             self.collect_packages()
-        if self.root.is_mount() and not wait_until(
-            lambda: run(["umount", str(self.root)], check=False).returncode == 0, 5
-        ):
-            say(f"{self.name}: the disk is in use; unmounting it lazily")
-            run(["umount", "--lazy", str(self.root)])
-        shutil.rmtree(self.directory, ignore_errors=False)
+        if not self._release_disk():
+            say(f"{self.name}: the disk was in use; it goes with its last user")
+
+    def _release_disk(self) -> bool:
+        """Unmount and delete; False when somebody on the control node still held the disk."""
+        free = True
+        if self.root.is_mount():
+            free = wait_until(lambda: run(["umount", str(self.root)], check=False).returncode == 0, 5)
+            if not free:
+                run(["umount", "--lazy", str(self.root)])
+        # Without its state the host does not exist, even if this is interrupted.
+        (self.directory / "state.json").unlink(missing_ok=True)
+        shutil.rmtree(self.directory)
+        return free
+
+
+def link_once(source: Path, target: Path) -> None:
+    """Hard-link a file unless the target exists; two labs may do so at once."""
+    with contextlib.suppress(FileExistsError):
+        os.link(source, target)

@@ -162,6 +162,13 @@ class Lab:
             if running:
                 self._start([host])
 
+    def remove_layer(self, layer: str) -> None:
+        """Delete a saved layer that no host stands on."""
+        self._layer_meta(layer)
+        target = self.paths.layers / layer
+        self._check_unused(target)
+        shutil.rmtree(target)
+
     def _save_layer(self, host: Host, target: Path) -> None:
         temporary = target.with_name(f"{target.name}.tmp")
         for stale in (temporary, target):
