@@ -76,7 +76,7 @@ def test_production_settings_the_rendered_file_and_the_argument_spec_have_the_sa
     assert set(rendered) == set(declared)
     assert set(options) - OF_THE_ROLE == set(declared)
     assert set(defaults) - OF_THE_ROLE == set(declared)
-    assert OF_THE_ROLE < set(options)
+    assert set(options) > OF_THE_ROLE
 
 
 def test_each_line_of_the_template_takes_the_variable_of_its_name() -> None:

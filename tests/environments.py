@@ -1,0 +1,102 @@
+"""Inventories in a directory of the test's own, bootstrapped and used through the real playbooks on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ANSIBLE = ROOT / ".venv/bin"
+# What providers issue; in shape only.
+ISSUED = {
+    "vault_pasargad_stripe_secret_key": "sk_{}_" + "S" * 24,
+    "vault_pasargad_stripe_publishable_key": "pk_{}_" + "P" * 24,
+    "vault_pasargad_stripe_webhook_secret": "whsec_" + "W" * 24,
+    "vault_pasargad_email_host_password": "mail-" + "M" * 20,
+    "vault_pasargad_s3_access_key_id": "AK" + "I" * 18,
+    "vault_pasargad_s3_secret_access_key": "K" * 40,
+}
+
+
+@dataclass(frozen=True)
+class Environments:
+    """A directory with inventories/, playbooks of the test and a vault password."""
+
+    root: Path
+
+    @property
+    def password_file(self) -> Path:
+        return self.root / "vault-password"
+
+    def vault(self, name: str) -> Path:
+        return self.root / "inventories" / name / "group_vars/store/vault.yml"
+
+    def settings(self, name: str) -> Path:
+        return self.root / "inventories" / name / "group_vars/store/main.yml"
+
+    def take(self, name: str) -> None:
+        """Copy an inventory of the repository, without its vault."""
+        target = self.root / "inventories" / name
+        shutil.copytree(ROOT / "inventories" / name, target, ignore=shutil.ignore_patterns("vault.yml"))
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run an Ansible command with the repository's configuration, without a terminal."""
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+            "ANSIBLE_NOCOLOR": "1",
+            "PASARGAD_VAULT_PASSWORD_FILE": str(self.password_file),
+            **(env or {}),
+        }
+        command = [str(ANSIBLE / words[0]), *words[1:]]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def bootstrap(
+        self, name: str, *more: str, variables: Mapping[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the bootstrap playbook for one environment."""
+        given = self.root / "given.yml"
+        given.write_text(yaml.safe_dump(dict(variables or {})))
+        return self.run(
+            "ansible-playbook", "playbooks/bootstrap.yml", "-i", "localhost,", "-e", f"pasargad_environment={name}",
+            "-e", f"secrets_bootstrap_inventories_dir={self.root}/inventories", "-e", f"@{given}", *more,
+        )  # fmt: skip
+
+    def complete(self, name: str, mode: str = "test") -> None:
+        """Take an inventory and give it a vault, with issued secrets for Stripe's test or live mode."""
+        self.take(name)
+        issued = {secret: value.format(mode) for secret, value in ISSUED.items()}
+        ran = self.bootstrap(name, variables=issued)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    def secrets(self, name: str) -> dict[str, str]:
+        """Return the decrypted vault."""
+        return yaml.safe_load(self.decrypted(name))
+
+    def decrypted(self, name: str) -> str:
+        ran = self.run("ansible-vault", "view", str(self.vault(name)))
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def play(self, name: str, role: str, *more: str, hosts: str = "store") -> subprocess.CompletedProcess[str]:
+        """Run one role on this machine for each host of an environment, with the repository's shared variables."""
+        shared = self.root / "group_vars"
+        if not shared.is_symlink():
+            shared.symlink_to(ROOT / "group_vars")
+        play = {"name": f"Run {role}", "hosts": hosts, "gather_facts": False, "roles": [{"role": role}]}
+        book = self.root / f"{role}.yml"
+        book.write_text(yaml.safe_dump([play], sort_keys=False))
+        return self.run(
+            "ansible-playbook", str(book), "-i", f"{self.root}/inventories/{name}", "-e", "ansible_connection=local",
+            "-e", "ansible_become=false", *more,
+        )  # fmt: skip

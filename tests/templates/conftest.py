@@ -1,0 +1,25 @@
+"""Environments shared by the tests of this directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.environments import Environments
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> Environments:
+    """An empty place for environments."""
+    return Environments(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    """The lab, the staging and the production inventory with generated vaults; not to be changed."""
+    made = Environments(tmp_path_factory.mktemp("environments"))
+    for name in ("lab", "staging"):
+        made.complete(name)
+    made.complete("production", "live")
+    return made
