@@ -55,22 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, config: dict[str, Any]) -> int:
     """Run one service until SIGTERM or SIGINT."""
     own = config[name]
-    if name == "s3":
-        from . import s3
-
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        s3.serve(own["host"], own["port"], own["key_id"], own["secret"], own["buckets"], notify_ready)
-        return 0
+    # Blocked before any thread exists and waited for here: a signal may reach any thread, and a handler would run
+    # only when the main thread happens to wake.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     service, handler, largest = build(name, config)
     server = Server((own["host"], own["port"]), handler, largest) if handler else None
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     service.start()
     if server:
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     notify_ready()
-    stopping.wait()
+    signal.sigwait(ends)
     if server:
         server.shutdown()
     service.stop()
@@ -106,6 +101,10 @@ def build(name: str, config: dict[str, Any]) -> tuple[Service, Handler | None, i
 
         settings = {**own, "certificate": Path(own["certificate"]), "key": Path(own["key"])}
         return MailService(MailSettings(database=folder / "mail.sqlite3", **settings)), None, 0
+    if name == "s3":
+        from .s3 import S3Service
+
+        return S3Service(**own), None, 0
     return build_board(config, folder)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
+import threading
 import time
 from calendar import timegm
 from collections.abc import Callable, Iterable
@@ -159,22 +160,29 @@ def application(key_id: str, secret: str) -> Callable[[Environ, StartResponse], 
     return answer
 
 
-def serve(
-    host: str, port: int, key_id: str, secret: str, buckets: list[dict[str, Any]], ready: Callable[[], None]
-) -> None:
-    """Serve until the process ends; `ready` is called once the buckets exist and the port answers."""
-    from werkzeug.serving import WSGIRequestHandler, make_server
+class S3Service:
+    """moto's S3 on one address, with the configured buckets made before it listens."""
 
-    class Quiet(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def __init__(self, host: str, port: int, key_id: str, secret: str, buckets: list[dict[str, Any]]) -> None:
+        from werkzeug.serving import WSGIRequestHandler, make_server
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            log.info('"%s" %s', self.requestline, code)
+        class Quiet(WSGIRequestHandler):
+            protocol_version = "HTTP/1.1"
 
-    make_buckets(buckets)
-    server = make_server(host, port, application(key_id, secret), threaded=True, request_handler=Quiet)
-    ready()
-    server.serve_forever()
+            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+                log.info('"%s" %s', self.requestline, code)
+
+        make_buckets(buckets)
+        door = application(key_id, secret)
+        self._server = make_server(host, port, door, threaded=True, request_handler=Quiet)
+
+    def start(self) -> None:
+        """Listen."""
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
 
 
 def make_buckets(buckets: list[dict[str, Any]]) -> None:

@@ -126,6 +126,8 @@ class Api:
                 books = Books(connection, Origin(request_id, key or None))
                 try:
                     status, text = 200, json.dumps(_run(books, operation, path, wish), indent=2)
+                except expand.ExpandError:
+                    raise
                 except ApiError as error:
                     # The operations check before they write, so what stands now (a refused charge) is meant to stay.
                     status, text = error.status, json.dumps(error.envelope, indent=2)
@@ -134,6 +136,8 @@ class Api:
                     status, text = fault.status, _server_error()
                 spoiled = fault
                 self._remember(connection, key, url, digest, idempotency.Reply(status, text, request_id))
+        except ApiError:
+            raise
         except Exception:
             log.exception("%s failed", where)
             status, text = 500, _server_error()

@@ -14,12 +14,16 @@ _EXPANDABLE = {
 DEEPEST = 4
 
 
+class ExpandError(ApiError):
+    """A path that cannot be expanded: nothing of the request may have happened."""
+
+
 def expand(books: Books, item: Object, paths: list[str]) -> Object:
     """Return `item` with each dotted path expanded."""
     for path in paths:
         steps = path.split(".")
         if len(steps) > DEEPEST:
-            raise ApiError(f"You cannot expand more than {DEEPEST} levels of a property", param="expand")
+            raise ExpandError(f"You cannot expand more than {DEEPEST} levels of a property", param="expand")
         if item["object"] == "list":
             if steps[0] != "data" or len(steps) == 1:
                 raise _cannot(path)
@@ -40,5 +44,5 @@ def _walk(books: Books, item: Object, steps: list[str], path: str) -> None:
         _walk(books, value, steps[1:], path)
 
 
-def _cannot(path: str) -> ApiError:
-    return ApiError(f"This property cannot be expanded ({path}).", param="expand")
+def _cannot(path: str) -> ExpandError:
+    return ExpandError(f"This property cannot be expanded ({path}).", param="expand")

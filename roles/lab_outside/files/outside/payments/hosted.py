@@ -104,7 +104,7 @@ class HostedPages:
             return html_response(pages.not_yours(self._merchant), 404)
         if visit.intent["status"] != "requires_action":
             return visit.back("succeeded" if visit.intent["status"] in _DONE else "failed")
-        return html_response(pages.bank_question(self._merchant, visit.intent, visit.secret))
+        return html_response(pages.bank_question(self._merchant, visit.intent, visit.secret, visit.return_url))
 
     def answer(self, request: Request, id: str) -> Response:
         """Carry on with what the shopper answered the bank."""

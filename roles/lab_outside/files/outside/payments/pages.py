@@ -68,14 +68,14 @@ def card_form(
     )
 
 
-def bank_question(merchant: str, intent: Object, secret: str) -> str:
+def bank_question(merchant: str, intent: Object, secret: str, return_url: str) -> str:
     """Return the page on which the shopper's bank asks for approval."""
     total = escape(money(intent["amount"], intent["currency"]))
     return _page(
         "Approve the payment",
         f'<h1>Your bank asks</h1><p class="amount">{total}</p><p>Do you approve this payment to {escape(merchant)}?</p>'
         f'<form method="post" action="/3ds/{escape(intent["id"])}"><input type="hidden" name="client_secret" '
-        f'value="{escape(secret)}"><button name="answer" value="approve">Approve</button>'
+        f'value="{escape(secret)}"><input type="hidden" name="return_url" value="{escape(return_url)}"><button name="answer" value="approve">Approve</button>'
         '<button class="plain" name="answer" value="refuse">Refuse</button></form>',
     )
 
