@@ -25,6 +25,11 @@ ISSUED = {
 }
 
 
+def said(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return all that a command said, on either stream."""
+    return ran.stdout + ran.stderr
+
+
 @dataclass(frozen=True)
 class Environments:
     """A directory with inventories/, playbooks of the test and a vault password."""
@@ -77,7 +82,7 @@ class Environments:
         self.take(name)
         issued = {secret: value.format(mode) for secret, value in ISSUED.items()}
         ran = self.bootstrap(name, variables=issued)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.returncode == 0, said(ran)
 
     def secrets(self, name: str) -> dict[str, str]:
         """Return the decrypted vault."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.environments import ISSUED, ROOT, Environments
+from tests.environments import ISSUED, ROOT, Environments, said
 
 DEFAULTS = yaml.safe_load((ROOT / "roles/secrets_bootstrap/defaults/main.yml").read_text())
 SECRETS = [secret["name"] for secret in DEFAULTS["secrets_bootstrap_secrets"]]
@@ -25,7 +25,7 @@ def test_the_secrets_that_are_made_are_those_that_the_store_reads() -> None:
 
 def test_a_new_lab_gets_every_secret_encrypted_for_its_owner_alone(environments: Environments) -> None:
     ran = environments.bootstrap("lab", "-vvv", "--diff")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, said(ran)
     vault = environments.vault("lab")
     assert vault.read_bytes().startswith(b"$ANSIBLE_VAULT;")
     assert (mode(vault), mode(environments.password_file)) == (0o600, 0o600)
@@ -35,7 +35,7 @@ def test_a_new_lab_gets_every_secret_encrypted_for_its_owner_alone(environments:
     assert min(map(len, secrets.values())) >= 20
     password = environments.password_file.read_text().strip()
     assert len(password) >= 40
-    assert [value for value in (*secrets.values(), password) if value in ran.stdout + ran.stderr] == []
+    assert [value for value in (*secrets.values(), password) if value in said(ran)] == []
 
 
 def test_two_environments_share_no_secret(environments: Environments) -> None:
@@ -70,7 +70,7 @@ def test_a_check_makes_nothing(environments: Environments) -> None:
     vault = environments.vault("lab")
     vault.unlink()
     ran = environments.bootstrap("lab", "--check")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, said(ran)
     assert "changed=1" in ran.stdout
     assert not vault.exists()
 
@@ -78,7 +78,7 @@ def test_a_check_makes_nothing(environments: Environments) -> None:
 def test_issued_secrets_are_taken_or_marked_and_never_made_up_for_real_environments(environments: Environments) -> None:
     given = {"vault_pasargad_stripe_secret_key": "sk_live_given"}
     ran = environments.bootstrap("shop-two", "-vvv", "--diff", variables=given)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, said(ran)
     secrets = environments.secrets("shop-two")
     assert secrets["vault_pasargad_stripe_secret_key"] == "sk_live_given"
     assert secrets["vault_pasargad_email_host_password"] == ""
@@ -125,5 +125,5 @@ def test_a_name_that_is_no_directory_is_refused(environments: Environments, name
         f'{{"pasargad_environment": "{name}", "secrets_bootstrap_inventories_dir": "{environments.root}/inventories"}}',
     )  # fmt: skip
     assert ran.returncode != 0
-    assert "pasargad_environment is" in ran.stdout + ran.stderr
+    assert "pasargad_environment is" in said(ran)
     assert not (environments.root / "inventories").exists()
