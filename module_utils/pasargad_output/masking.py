@@ -24,7 +24,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def secret_values(variables: Mapping[str, Any]) -> set[str]:
-    """Return the literal values of the secret variables; a template is left out: the variable it names is found itself."""
+    """Return the literal values of the secret variables; a template is left out: what it names is found itself."""
     found: set[str] = set()
     for name, value in variables.items():
         if is_secret_name(str(name)):
