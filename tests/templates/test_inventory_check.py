@@ -17,9 +17,7 @@ def test_a_new_environment_hears_of_every_setting_at_once_with_its_file(environm
     assert ran.returncode != 0
     message = said(ran)
     assert "inventories/mine is not complete" in message
-    required = yaml.safe_load((ROOT / "roles/inventory_check/defaults/main.yml").read_text())[
-        "inventory_check_required"
-    ]
+    defaults = yaml.safe_load((ROOT / "roles/inventory_check/defaults/main.yml").read_text())
     written = environments.settings("mine").read_text() + (environments.root / "inventories/mine/hosts.yml").read_text()
     unfilled = [line.split(":")[0].strip() for line in written.splitlines() if line.endswith("CHANGEME")]
     assert set(unfilled) < {setting["name"] for setting in defaults["inventory_check_required"]}
