@@ -1,0 +1,123 @@
+"""What each stage runs. Tests are discovered: a new test file or scenario needs no entry here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv/bin"
+RESULTS = ROOT / "test-results"
+# Directories of tests/ that have a stage of their own; all others with test files are quick.
+OWN_STAGE = ("lab", "e2e")
+# Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.
+LAB_OF_LAB_TESTS = 117
+LABS_OF_SCENARIOS = (118, 119)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program to run. Steps of a stage run side by side, as many as the stage has lanes."""
+
+    name: str
+    argv: Sequence[str]
+    directory: Path = ROOT
+    environment: dict[str, str] = field(default_factory=dict)
+    seconds: float = 600
+    counts_tests: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A group of steps; `lanes` of them run at once, and a lane tells its steps its number in PASARGAD_TEST_LANE."""
+
+    name: str
+    steps: Sequence[Step]
+    lanes: int = 1
+    missing: str = ""
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """Command line of a program of the virtual environment."""
+    return [str(BIN / name), *arguments]
+
+
+def pytest_step(name: str, *arguments: str, prefix: Sequence[str] = (), **options: object) -> Step:
+    """A pytest run whose counts and failures are collected."""
+    report = f"--junitxml={RESULTS / 'junit' / f'{name}.xml'}"
+    argv = [*prefix, *tool("pytest", "-q", "--durations=5", report, *arguments)]
+    return Step(name, argv, counts_tests=True, **options)  # type: ignore[arg-type]
+
+
+def lint() -> Stage:
+    """Linters, type checks, and the syntax of every playbook."""
+    typed = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "module_utils").iterdir() if path.is_dir())
+    scripts = ["bin/setup", ".ci/run"]
+    playbooks = ["deploy.yml", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "playbooks").glob("*.yml"))]
+    steps = [
+        Step("ruff", tool("ruff", "check", ".")),
+        Step("ruff-format", tool("ruff", "format", "--check", ".")),
+        Step("mypy", tool("mypy", *[name for name in typed if not name.endswith("__pycache__")], "tests")),
+        Step("yamllint", tool("yamllint", "--strict", ".")),
+        Step("ansible-lint", tool("ansible-lint", "--offline")),
+        Step("import-linter", tool("lint-imports", "--no-cache"), directory=ROOT / "app"),
+        Step("playbook-syntax", tool("ansible-playbook", "--syntax-check", *playbooks)),
+        Step("shellcheck", ["shellcheck", *scripts]),
+    ]
+    return Stage("lint", steps, lanes=2)
+
+
+def quick_directories() -> list[str]:
+    """Directories of tests/ with test files that have no stage of their own."""
+    found = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    return [f"tests/{name}" for name in sorted(found - set(OWN_STAGE)) if (ROOT / "tests" / name).is_dir()]
+
+
+def unit() -> Stage:
+    """Tests that need no host: units, templates, guards."""
+    return Stage("unit", [pytest_step(name.replace("/", "-"), name) for name in quick_directories()], lanes=2)
+
+
+def app() -> Stage:
+    """The shop's own tests, against real PostgreSQL and Redis."""
+    services = [*tool("python", "-m", "tests.services", "run", "--")]
+    environment = {"DJANGO_SETTINGS_MODULE": "config.settings.test"}
+    return Stage("app", [pytest_step("app", "app", prefix=services, environment=environment, seconds=1200)])
+
+
+def lab() -> Stage:
+    """The lab itself, by booting hosts."""
+    environment = {"PASARGAD_LAB_TEST_NUMBER": str(LAB_OF_LAB_TESTS)}
+    return Stage("lab", [pytest_step("lab", "tests/lab", environment=environment)])
+
+
+def molecule() -> Stage:
+    """Every scenario of every role, on Debian 12 and 13."""
+    return Stage("molecule", list(scenarios()), lanes=len(LABS_OF_SCENARIOS), missing="roles/*/molecule/*/molecule.yml")
+
+
+def scenarios() -> Iterator[Step]:
+    """One step per scenario; the lane decides its lab."""
+    for path in sorted((ROOT / "roles").glob("*/molecule/*/molecule.yml")):
+        role, scenario = path.parents[2], path.parent.name
+        name = f"{role.name}-{scenario}"
+        report = f"--junitxml={RESULTS / 'junit' / f'molecule-{name}.xml'}"
+        environment = {"PYTEST_ADDOPTS": report, "PY_COLORS": "0", "NO_COLOR": "1"}
+        argv = tool("molecule", "test", "--scenario-name", scenario)
+        yield Step(f"molecule-{name}", argv, role, environment, seconds=1500, counts_tests=True)
+
+
+def e2e() -> Stage:
+    """A deployed shop: load through a deploy, faults, a browser that buys something."""
+    return Stage("e2e", [pytest_step("e2e", "tests/e2e", seconds=2700)])
+
+
+STAGES = {"lint": lint, "unit": unit, "app": app, "lab": lab, "molecule": molecule, "e2e": e2e}
+
+
+def base_environment() -> dict[str, str]:
+    """What every step sees: our tools first, our ansible.cfg, no colours."""
+    path = f"{BIN}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return {**os.environ, "PATH": path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
