@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .files import sync_directory, write_atomically
 from .outcome import OperationError, Outcome
 
 LINK = "current"
@@ -73,7 +74,7 @@ def write_environment(request: EnvFileRequest, *, dry_run: bool = False) -> Outc
     if not dry_run:
         _make_directory(directory)
         for file in stale:
-            _write(directory / file, files[file])
+            write_atomically(directory / file, files[file].encode(), mode=0o600)
         if link_stale:
             _link(directory / LINK, name)
     differing = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
@@ -135,35 +136,10 @@ def _make_directory(directory: Path) -> None:
         directory.chmod(0o700)
 
 
-def _write(path: Path, content: str) -> None:
-    """Puts the file in place by rename, after its bytes reached the disk: a crash leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
 def _link(link: Path, name: str) -> None:
     """Points the link at the file by rename."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
     temporary.rename(link)
-    _sync(link.parent)
-
-
-def _sync(directory: Path) -> None:
-    """Makes a rename in the directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(link.parent)
