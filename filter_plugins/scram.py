@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 verifiers (RFC 5803), so that PostgreSQL and PgBouncer store the same one and no host stores a password."""
+"""SCRAM-SHA-256 verifiers (RFC 5803), so that PostgreSQL and PgBouncer store the same one and no password."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ ITERATIONS = 4096
 def scram_verifier(password: str, user: str, store: str) -> str:
     """Return the verifier PostgreSQL would store for a password.
 
-    The salt is made of the user's and the store's name: it differs wherever it must differ, and the same input gives the same verifier,
-    so a second run changes nothing. Passwords must be printable ASCII, for which SASLprep is the identity.
+    The salt is made of the user's and the store's name: it differs wherever it must differ, and the same input gives
+    the same verifier, so a second run changes nothing. Passwords must be printable ASCII: SASLprep leaves those alone.
     """
     if not password:
-        raise AnsibleFilterError(f"the password of database role {user} is empty: set it in the environment's vault.yml (bootstrap.yml draws one)")
+        raise AnsibleFilterError(
+            f"the password of database role {user} is empty: set it in vault.yml (bootstrap.yml draws one)"
+        )
     if not (password.isascii() and password.isprintable()):
-        raise AnsibleFilterError(f"the password of database role {user} has characters beyond printable ASCII: choose another in vault.yml")
+        raise AnsibleFilterError(
+            f"the password of database role {user} has characters beyond printable ASCII: choose another in vault.yml"
+        )
     salt = hashlib.sha256(f"pasargad:{store}:{user}".encode()).digest()[:16]
     return verifier(password, salt, ITERATIONS)
 

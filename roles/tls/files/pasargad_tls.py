@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Keep the certificate that the edge serves: `pasargad-tls ensure|bootstrap|check` (settings in /etc/pasargad/tls/tls.json).
+"""Keep the certificate that the edge serves: `pasargad-tls ensure|bootstrap|check`.
 
-`live` is a link to a set of two files, certificate and key, that belong together: it is replaced by one rename(2), so the edge never loads
-half of a new pair. A set is checked (key fits, dates, names) before it becomes live. `ensure` prints one JSON line; errors say what to do.
+The role's settings are in /etc/pasargad/tls/tls.json. `live` is a link to a set of two files, certificate and key, that
+belong together: it is replaced by one rename(2), so the edge never loads half of a new pair. A set is checked (key fits,
+dates, names) before it becomes live. `ensure` prints one JSON line; errors say what to do.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Certificate:
 
 
 def utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 def load(fullchain: Path, privkey: Path) -> Certificate:
@@ -88,14 +89,18 @@ def load(fullchain: Path, privkey: Path) -> Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(fullchain.read_bytes())
     except ValueError as error:
-        raise TlsError(f"{fullchain} is not a PEM certificate ({error}): the server's own certificate must come first") from error
+        raise TlsError(
+            f"{fullchain} is not a PEM certificate ({error}): the server's own certificate must come first"
+        ) from error
     try:
         key = serialization.load_pem_private_key(privkey.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         raise TlsError(f"{privkey} is not an unencrypted PEM private key ({error})") from error
     encoding = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*encoding) != certificate.public_key().public_bytes(*encoding):
-        raise TlsError(f"the key {privkey} does not belong to the certificate {fullchain}: give the key it was requested with")
+        raise TlsError(
+            f"the key {privkey} does not belong to the certificate {fullchain}: give the key it was requested with"
+        )
     try:
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = frozenset(alternative.get_values_for_type(x509.DNSName))
@@ -114,15 +119,17 @@ def load(fullchain: Path, privkey: Path) -> Certificate:
 def moment(certificate: x509.Certificate, attribute: str) -> datetime.datetime:
     """Read a date in UTC; Debian 13's library deprecates the naive attribute that Debian 12's alone has."""
     aware = getattr(certificate, f"{attribute}_utc", None)
-    return aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
+    return aware or getattr(certificate, attribute).replace(tzinfo=datetime.UTC)
 
 
 def validate(certificate: Certificate, names: list[str], origin: str) -> None:
     """Raise TlsError unless the certificate may be served for the names today."""
     if certificate.days_left <= 0:
-        raise TlsError(f"the certificate {origin} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC: replace it by a current one")
+        raise TlsError(f"the certificate {origin} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC: replace it")
     if certificate.not_before > utc_now() + datetime.timedelta(minutes=5):
-        raise TlsError(f"the certificate {origin} is valid from {certificate.not_before:%Y-%m-%d %H:%M} UTC only: check the host's clock")
+        raise TlsError(
+            f"the certificate {origin} is valid from {certificate.not_before:%Y-%m-%d %H:%M} UTC: check the clock"
+        )
     missing = certificate.missing(names)
     if missing:
         have = ", ".join(sorted(certificate.names)) or "no name"
@@ -157,7 +164,7 @@ def make_live(settings: Settings, fullchain: Path, privkey: Path, origin: str) -
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(target / name)
-    previous = os.readlink(settings.live) if settings.live.is_symlink() else None
+    previous = str(settings.live.readlink()) if settings.live.is_symlink() else None
     point_live(settings, os.path.relpath(target, settings.home))
     try:
         reload_edge()
@@ -198,8 +205,10 @@ def selfsign(settings: Settings, days: int) -> bool:
         fullchain, privkey = Path(scratch, "fullchain.pem"), Path(scratch, "privkey.pem")
         names = ",".join(f"DNS:{name}" for name in settings.names)
         made = run(
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(days),
-            "-subj", f"/CN={settings.names[0]}", "-addext", f"subjectAltName={names}", "-keyout", str(privkey), "-out", str(fullchain),
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-days", str(days),
+            "-subj", f"/CN={settings.names[0]}", "-addext", f"subjectAltName={names}",
+            "-keyout", str(privkey), "-out", str(fullchain),
         )  # fmt: skip
         if made.returncode != 0:
             raise TlsError(f"openssl made no certificate: {made.stderr.strip()}")
@@ -228,8 +237,8 @@ def issue(settings: Settings) -> bool:
     if outcome.returncode != 0:
         raise TlsError(
             f"{settings.directory_url} issued no certificate for {', '.join(settings.names)}.\n{last_words(outcome)}\n"
-            f"Check that each name leads to this host, that port 80 is open, and pasargad_acme_directory_url, pasargad_acme_email "
-            "and pasargad_acme_ca_path. Everything else: /var/log/letsencrypt/letsencrypt.log"
+            "Check that each name leads to this host, that port 80 is open, and pasargad_acme_directory_url, "
+            "pasargad_acme_email and pasargad_acme_ca_path. Everything else: /var/log/letsencrypt/letsencrypt.log"
         )
     return make_live(settings, lineage / "fullchain.pem", lineage / "privkey.pem", f"from {settings.directory_url}")
 
@@ -246,7 +255,10 @@ def certbot(settings: Settings) -> subprocess.CompletedProcess[str]:
 
 
 def forgotten(text: str) -> bool:
-    return any(sign in text for sign in ("accountDoesNotExist", "No such account", "unable to find existing account", "Account not found"))
+    return any(
+        sign in text
+        for sign in ("accountDoesNotExist", "No such account", "unable to find existing account", "Account not found")
+    )
 
 
 def forget_account(settings: Settings) -> None:
@@ -256,7 +268,10 @@ def forget_account(settings: Settings) -> None:
 
 
 def last_words(outcome: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in (outcome.stdout + outcome.stderr).splitlines() if line.strip() and not line.startswith(("Saving debug log", "Ask for help"))]
+    noise = ("Saving debug log", "Ask for help")
+    lines = [
+        line for line in (outcome.stdout + outcome.stderr).splitlines() if line.strip() and not line.startswith(noise)
+    ]
     return "\n".join(lines[-8:])
 
 
@@ -290,7 +305,7 @@ def bootstrap(settings: Settings) -> dict[str, object]:
     current = live_certificate(settings)
     if current is not None and not current.missing(settings.names) and current.days_left > 0:
         return {"changed": False, "why": ""}
-    return {"changed": selfsign(settings, 30), "why": "the edge needs one until the ACME server has issued the real one"}
+    return {"changed": selfsign(settings, 30), "why": "the edge needs one until the ACME server has answered"}
 
 
 def check(settings: Settings) -> dict[str, object]:
@@ -317,7 +332,7 @@ def main() -> int:
         if options.verb == "check":
             answer = check(settings)
         else:
-            with open(settings.home / ".lock", "w") as lock:
+            with (settings.home / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 answer = bootstrap(settings) if options.verb == "bootstrap" else ensure(settings, force=options.force)
     except TlsError as error:
