@@ -1,0 +1,80 @@
+"""Bring the shop back after a boot, run a slot, and retire one: what units call, not people."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import units
+from .artefact import read_release
+from .config import ReleaseConfig
+from .lock import held
+from .outcome import Outcome, Refused
+from .state import load_state
+from .switch import reconcile, revert
+
+
+def bring_back(config: ReleaseConfig) -> Outcome:
+    """Recreate live.sock from the state, putting an unconfirmed switch back, and start the slot that serves; does not wait for it."""
+    with held(config.lock_file):
+        state = reconcile(config, booting=True)
+    if state.active is None:
+        return Outcome(False, "no release yet")
+    for unit in (units.web(state.active), units.worker(state.active)):
+        units.start_later(unit)
+    return Outcome(True, f"{state.active} starts")
+
+
+def revert_unconfirmed(config: ReleaseConfig, deploy_id: str) -> Outcome:
+    """Put traffic back because nobody confirmed the switch in time; called by the dead-man timer."""
+    # Not under the host lock: whoever holds it may be the very process that hangs.
+    state = load_state(config)
+    if state.pending is None or state.pending.deploy_id != deploy_id:
+        return Outcome(False, "the switch was confirmed")
+    state = revert(config, state, "nobody confirmed the switch in time")
+    return Outcome(True, f"traffic is back on {state.active}")
+
+
+def retire(config: ReleaseConfig, slot: str) -> Outcome:
+    """Stop a slot whose rollback window is over; refuses the slot that serves."""
+    with held(config.lock_file, wait_seconds=600):
+        state = reconcile(config)
+        if state.active == slot:
+            return Outcome(False, f"{slot} serves")
+        units.stop(units.worker(slot))
+        units.stop(units.web(slot))
+    return Outcome(True, f"{slot} stopped")
+
+
+def execute(config: ReleaseConfig, role: str, slot: str) -> None:
+    """Become the web server or the worker of a slot; the links are resolved here, once, and never again while it runs."""
+    directory = config.slot_link(slot).resolve()
+    release = read_release(directory)
+    if release is None:
+        raise Refused(f"{slot} holds no release", hint="run deploy.yml")
+    app = directory / "app"
+    os.chdir(app)
+    os.environ.update(
+        PYTHONPATH=str(config.deps / release.deps_name(config.python_tag)),
+        PYTHONDONTWRITEBYTECODE="1",
+        PYTHONUNBUFFERED="1",
+        PASARGAD_SLOT=slot,
+        PASARGAD_RELEASE=release.release,
+    )
+    python = "/usr/bin/python3"
+    commands = {
+        "web": [
+            python,
+            "-m",
+            "gunicorn",
+            "--config",
+            "config/gunicorn.py",
+            "--bind",
+            f"unix:{config.slot_socket(slot)}",
+        ],
+        "worker": [python, "manage.py", "db_worker"],
+    }
+    if role not in commands:
+        raise Refused(f"a slot has no {role!r}", hint="one of: web, worker")
+    sys.stdout.flush()
+    os.execv(python, commands[role])  # noqa: S606

@@ -1,0 +1,94 @@
+"""Run the shop's management commands as the shop's user, with the environment of a slot or of the migrator."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from . import shell, units
+from .artefact import read_release
+from .config import ReleaseConfig
+from .outcome import OperationError, Refused
+
+MIGRATOR = "migrator.env"
+
+
+def release_paths(config: ReleaseConfig, release_id: str) -> tuple[Path, Path]:
+    """Return the directory of the project and that of its dependencies."""
+    directory = config.releases / release_id
+    release = read_release(directory)
+    if release is None:
+        raise Refused(f"release {release_id} is not on this host", hint="run deploy.yml")
+    app = directory / "app"
+    return app, config.deps / release.deps_name(config.python_tag)
+
+
+def unit_properties(config: ReleaseConfig, release_id: str, env: str, *, migrator: bool) -> dict[str, str | list[str]]:
+    """Return the systemd properties under which a command of the release runs; secrets come from files that systemd reads."""
+    app, deps = release_paths(config, release_id)
+    files = [str(config.env_dir / f"{env}.env")]
+    if migrator:
+        files.append(str(config.env_dir / MIGRATOR))
+    return {
+        "User": config.user,
+        "Group": config.group,
+        "WorkingDirectory": str(app),
+        "EnvironmentFile": files,
+        "Environment": [
+            f"PYTHONPATH={deps}",
+            "PYTHONDONTWRITEBYTECODE=1",
+            "PYTHONUNBUFFERED=1",
+            f"PASARGAD_RELEASE={release_id}",
+        ],
+        "UMask": "0022",
+        "NoNewPrivileges": "yes",
+        "PrivateTmp": "yes",
+        "ProtectSystem": "strict",
+        "ReadWritePaths": str(config.srv_dir / "media"),
+    }
+
+
+def manage(
+    config: ReleaseConfig,
+    release_id: str,
+    env: str,
+    arguments: list[str],
+    *,
+    migrator: bool = False,
+    stdin: str | None = None,
+    timeout: float = 120,
+    check: bool = True,
+) -> shell.Finished:
+    """Run `manage.py ARGUMENTS` and return its output; secrets go through files and standard input, never through arguments."""
+    command = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe"]
+    for name, value in unit_properties(config, release_id, env, migrator=migrator).items():
+        command += [f"--property={name}={each}" for each in ([value] if isinstance(value, str) else value)]
+    command += ["/usr/bin/python3", "manage.py", *arguments]
+    done = shell.run(command, stdin=stdin, timeout=timeout, check=False)
+    if check and done.code != 0:
+        raise command_error(arguments, done.stdout + "\n" + done.stderr)
+    return done
+
+
+def command_error(arguments: list[str], output: str) -> OperationError:
+    """Turn the output of a failed management command into an error with its last lines."""
+    lines = [units.mask(line) for line in output.strip().splitlines() if line.strip()]
+    cause = next(
+        (line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception|Refused|Invalid\w*)\b", line)), ""
+    )
+    return OperationError(
+        f"manage.py {' '.join(arguments)} failed: {cause or (lines[-1] if lines else 'no output')}",
+        hint=database_hint(output) or "read the lines above; mend the release or its environment; run deploy.yml again",
+        details={"log": lines[-30:]},
+    )
+
+
+def database_hint(output: str) -> str:
+    """Return the mend for the commonest refusals of the database and the environment."""
+    if "could not connect" in output or "Connection refused" in output or "connection to server" in output:
+        return "is the database up? systemctl status postgresql pgbouncer; then pasargad_db_address, pasargad_db_port"
+    if "password authentication failed" in output:
+        return "the vault's database passwords differ from the server's: run deploy.yml -e pasargad_converge=full"
+    if "permission denied" in output:
+        return "the migrator's rights are incomplete: run deploy.yml -e pasargad_converge=full"
+    return ""

@@ -1,0 +1,98 @@
+"""Show an operator at 3 a.m. what serves, who deployed it, what is going on and what going back would cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from . import units
+from .artefact import read_release
+from .config import SLOTS, ReleaseConfig
+from .files import read_lines
+from .journal import audit_path
+from .lease import read_lease
+from .lock import is_held
+from .readiness import look
+from .rollback import cost
+from .state import load_state
+from .switch import live_slot
+
+
+def gather(config: ReleaseConfig) -> dict[str, Any]:
+    """Collect the status as plain data; changes nothing and needs no lock."""
+    state = load_state(config)
+    slots = {}
+    for slot in SLOTS:
+        content = state.content(slot)
+        release = read_release(config.releases / content.release) if content else None
+        slots[slot] = {
+            "release": content.release if content else "",
+            "version": release.version if release else "",
+            "env": content.env if content else "",
+            "web": units.is_active(units.web(slot)),
+            "worker": units.is_active(units.worker(slot)),
+            "ready": bool(content) and look(config, slot, timeout=2).ready,
+        }
+    lease = read_lease(config)
+    price = cost(config, state)
+    return {
+        "active": state.active,
+        "live": live_slot(config),
+        "slots": slots,
+        "pending": dataclasses.asdict(state.pending) if state.pending else None,
+        "deployed": state.deployed,
+        "bad": list(state.bad),
+        "last_switch_ms": state.last_switch_ms,
+        "fencing": state.fencing,
+        "lock": dataclasses.asdict(lease) if lease else None,
+        "working": is_held(config.lock_file),
+        "rollback": dataclasses.asdict(price),
+        "audit": read_lines(audit_path(config))[-5:],
+    }
+
+
+def describe(status: dict[str, Any]) -> str:
+    """Render the status as a few ordered lines."""
+    lines = []
+    for slot, about in status["slots"].items():
+        mark = "->" if slot == status["active"] else "  "
+        health = "ready" if about["ready"] else "not ready" if about["web"] else "stopped"
+        worker = ", worker" if about["worker"] else ""
+        lines.append(f"{mark} {slot:<6} {about['release'] or '-':<13} {about['version']:<22} {health}{worker}")
+    if status["live"] != status["active"]:
+        lines.append(f"   live.sock names {status['live']}, the state says {status['active']}: run pasargad-ops repair")
+    deployed = status["deployed"]
+    if deployed:
+        lines.append(f"deployed  {ago(deployed['at'])} ago by {deployed['by']} ({deployed['deploy']})")
+    if status["pending"]:
+        left = status["pending"]["deadline"] - time.time()
+        lines.append(f"pending   switch to {status['pending']['to_slot']} is not confirmed; goes back in {left:.0f} s")
+    lock = status["lock"]
+    if lock:
+        owner = lock["owner"]
+        lines.append(
+            f"lock      {owner['name']}@{owner['controller']}, phase {lock['phase']}, since {ago(lock['acquired'])}, last sign {ago(lock['renewed'])} ago"
+        )
+        lines.append(f"          next: pasargad-ops break-lock {lock['deploy_id']}")
+    else:
+        lines.append("lock      free")
+    rollback = status["rollback"]
+    lines.append(f"rollback  {rollback['words']}" + (f"; {rollback['way_back']}" if not rollback["possible"] else ""))
+    if status["bad"]:
+        lines.append(f"bad       {', '.join(status['bad'][-3:])}")
+    for line in status["audit"]:
+        note = (
+            line.get("error") or line.get("reason") or f"{line.get('requests', 0)} requests, {line.get('lost', 0)} lost"
+        )
+        lines.append(f"history   {ago(line['at'])} ago  {line['result']:<11} {line.get('release', ''):<13} {note}")
+    return "\n".join(lines)
+
+
+def ago(moment: float) -> str:
+    """Say how long ago a moment was, in the unit that fits."""
+    seconds = max(0.0, time.time() - moment)
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
