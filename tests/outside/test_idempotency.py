@@ -120,5 +120,6 @@ def test_a_second_request_during_the_first_is_told_to_wait(client: stripe.Stripe
             time.sleep(0.02)
         with pytest.raises(stripe.APIError) as caught:
             connect(provider.url).v1.payment_intents.create(CARD, {"idempotency_key": "k"})
-        assert (caught.value.http_status, caught.value.code) == (409, "idempotency_key_in_use")
+        assert caught.value.http_status == 409
+        assert caught.value.json_body["error"]["code"] == "idempotency_key_in_use"
         assert slow.result().amount == 4200

@@ -115,11 +115,11 @@ def build_board(config: dict[str, Any], folder: Path) -> tuple[Service, Handler 
     from .received import Received, fetch_json
     from .s3 import BOARD_PATH
 
-    own, store = config["board"], config["s3"]
+    own = config["board"]
     board = Board(
         Received(
             folder,
-            lambda: fetch_json(f"http://{store['host']}:{store['port']}{BOARD_PATH}"),
+            lambda: fetch_json(own["s3_url"] + BOARD_PATH),
             lambda: acme.issued(own["acme_management_url"], Path(own["authority"])),
         )
     )

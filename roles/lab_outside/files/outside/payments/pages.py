@@ -28,6 +28,10 @@ def _page(title: str, body: str) -> str:
     return page(title, f'<main class="card">{body}</main>')
 
 
+def _hidden(**fields: str) -> str:
+    return "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields.items())
+
+
 def card_form(
     merchant: str, intent: Object, secret: str, return_url: str, leave: str, values: dict[str, str], error: str | None
 ) -> str:
@@ -35,10 +39,7 @@ def card_form(
     total = money(intent["amount"], intent["currency"])
     problem = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     note = f'<p class="soft">{escape(intent["description"])}</p>' if intent["description"] else '<p class="soft"></p>'
-    hidden = "".join(
-        f'<input type="hidden" name="{name}" value="{escape(value)}">'
-        for name, value in (("client_secret", secret), ("return_url", return_url), ("amount", str(intent["amount"])))
-    )
+    hidden = _hidden(client_secret=secret, return_url=return_url, amount=str(intent["amount"]))
     hints = "".join(f"<tr><td><code>{number}</code></td><td>{effect}</td></tr>" for number, effect in _HINTS)
 
     def field(name: str, text: str, more: str) -> str:
@@ -74,8 +75,9 @@ def bank_question(merchant: str, intent: Object, secret: str, return_url: str) -
     return _page(
         "Approve the payment",
         f'<h1>Your bank asks</h1><p class="amount">{total}</p><p>Do you approve this payment to {escape(merchant)}?</p>'
-        f'<form method="post" action="/3ds/{escape(intent["id"])}"><input type="hidden" name="client_secret" '
-        f'value="{escape(secret)}"><input type="hidden" name="return_url" value="{escape(return_url)}"><button name="answer" value="approve">Approve</button>'
+        f'<form method="post" action="/3ds/{escape(intent["id"])}">'
+        + _hidden(client_secret=secret, return_url=return_url)
+        + '<button name="answer" value="approve">Approve</button>'
         '<button class="plain" name="answer" value="refuse">Refuse</button></form>',
     )
 
