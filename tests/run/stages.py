@@ -120,4 +120,10 @@ STAGES = {"lint": lint, "unit": unit, "app": app, "lab": lab, "molecule": molecu
 def base_environment() -> dict[str, str]:
     """What every step sees: our tools first, our ansible.cfg, no colours."""
     path = f"{BIN}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    return {**os.environ, "PATH": path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return {
+        **os.environ,
+        "PATH": path,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+    }
