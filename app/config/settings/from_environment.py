@@ -4,6 +4,7 @@
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from config import groups
 from config.env import env
@@ -62,8 +63,8 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = env.text(
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS", "origins whose forms are accepted", pattern=r"https?://[^/]+")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.boolean("COOKIES_SECURE", "cookies travel over https only")
 PASSWORD_MIN_LENGTH = env.integer("PASSWORD_MIN_LENGTH", "shortest password accepted", minimum=8, maximum=128)
-CSP_REPORT_ONLY = env.boolean("CSP_REPORT_ONLY", "true: report violations of the content policy, do not block")
-CSP_REPORT_URL = env.url(
+_csp_report_only = env.boolean("CSP_REPORT_ONLY", "true: report violations of the content policy, do not block")
+_csp_report_url = env.url(
     "CSP_REPORT_URL", "where browsers report violations; may be empty", schemes=["https"], empty=True
 )
 SESSION_COOKIE_AGE = env.integer("SESSION_COOKIE_AGE_SECONDS", "how long staff stay logged in", minimum=300)
@@ -256,20 +257,29 @@ SENTRY_OPTIONS = {
     "send_default_pii": env.boolean("SENTRY_SEND_PII", "true: send addresses and user names; false is right"),
 }
 
+
+def _origin(url: str) -> list[str]:
+    """Return the scheme and host of an address, as content policies name it; nothing for an empty one."""
+    parts = urlsplit(url)
+    return [f"{parts.scheme}://{parts.netloc}"] if parts.netloc else []
+
+
 _policy = {
     **CONTENT_SECURITY_POLICY["DIRECTIVES"],
-    "form-action": [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"], *filter(None, [STRIPE.payment_page_url])],
+    # Browsers hold a form's redirect to this rule too, and checkout redirects to the provider's page.
+    "form-action": [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"], *_origin(STRIPE.payment_page_url)],
     "img-src": [
         *CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"],
-        *(url for url in (STORAGE.public_url, STATIC_URL) if url.startswith("https://")),
+        *_origin(STORAGE.public_url),
+        *_origin(STORAGE.endpoint_url if STORAGE.bucket and not STORAGE.public_url else ""),
+        *_origin(STATIC_URL),
     ],
 }
 for _directive in ("script-src", "style-src"):
-    if STATIC_URL.startswith("https://"):
-        _policy[_directive] = [*_policy[_directive], STATIC_URL]
-if CSP_REPORT_URL:
-    _policy["report-uri"] = [CSP_REPORT_URL]
-if CSP_REPORT_ONLY:
+    _policy[_directive] = [*_policy[_directive], *_origin(STATIC_URL)]
+if _csp_report_url:
+    _policy["report-uri"] = [_csp_report_url]
+if _csp_report_only:
     CONTENT_SECURITY_POLICY_REPORT_ONLY: dict[str, Any] | None = {"DIRECTIVES": _policy}
     CONTENT_SECURITY_POLICY = None  # type: ignore[assignment]
 else:

@@ -1,4 +1,4 @@
-"""Harmless values for every name of the environment: for building, for the workbench and for tests, never for a server."""
+"""Harmless values for every name of the environment: for builds, the workbench and tests, never for a server."""
 
 WORKBENCH = {
     "DJANGO_SETTINGS_MODULE": "config.settings.local",

@@ -39,7 +39,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
 
 
 class Product(models.Model):
-    """`price_minor` and `price_to_minor` repeat the range of the variants' prices: lists sort and show without a join."""
+    """`price_minor` and `price_to_minor` repeat the range of the variants' prices, so that lists need no join."""
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -68,10 +68,10 @@ class Product(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("state", "-published_at", "-id", name="catalog_product_newest"),
-            models.Index("state", "price_minor", "id", name="catalog_product_price"),
-            models.Index("category", "state", "-published_at", "-id", name="catalog_product_category"),
-            models.Index("-published_at", "-id", condition=Q(featured=True), name="catalog_product_featured"),
+            models.Index(fields=["state", "-published_at", "-id"], name="catalog_product_newest"),
+            models.Index(fields=["state", "price_minor", "id"], name="catalog_product_price"),
+            models.Index(fields=["category", "state", "-published_at", "-id"], name="catalog_product_category"),
+            models.Index(fields=["-published_at", "-id"], condition=Q(featured=True), name="catalog_product_featured"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -92,9 +92,7 @@ class Variant(models.Model):
     sku = models.CharField(
         max_length=40, unique=True, validators=[RegexValidator(r"^[A-Z0-9-]+$", "Capital letters, digits and dashes.")]
     )
-    name = models.CharField(
-        max_length=120, blank=True, help_text="What tells it from its siblings, for example Sand, large"
-    )
+    name = models.CharField(max_length=120, blank=True, help_text="What tells it from its siblings: Sand, large")
     options: models.JSONField[Any, Any] = models.JSONField(
         default=list, blank=True, help_text='Pairs in order, for example [["Colour", "Sand"], ["Size", "Large"]]'
     )
@@ -120,7 +118,7 @@ class Variant(models.Model):
             models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="catalog_variant_reserved_on_hand"),
             models.CheckConstraint(condition=Q(price_minor__gt=0), name="catalog_variant_price"),
         ]
-        indexes = [models.Index("product", "position", name="catalog_variant_product")]
+        indexes = [models.Index(fields=["product", "position"], name="catalog_variant_product")]
 
     def __str__(self) -> str:
         return self.sku
@@ -162,7 +160,7 @@ class Reservation(models.Model):
         indexes = [models.Index(fields=["expires_at"], condition=Q(state="active"), name="catalog_reservation_expiry")]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.variant_id} for {self.reference}"
+        return f"{self.quantity} x {self.variant_id} for {self.reference}"
 
 
 class StockMovement(models.Model):
@@ -190,7 +188,7 @@ class StockMovement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.quantity:+d} × {self.variant_id}"
+        return f"{self.kind} {self.quantity:+d} x {self.variant_id}"
 
 
 class ProductImage(models.Model):

@@ -25,7 +25,7 @@ class Money:
 
     def __str__(self) -> str:
         number = f"{abs(self.decimal):,.{self.exponent}f}"
-        sign = "−" if self.minor < 0 else ""
+        sign = "-" if self.minor < 0 else ""
         symbol = SYMBOLS.get(self.currency)
         return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {self.currency.upper()}"
 

@@ -58,13 +58,13 @@ def stock_commit(reference: str) -> bool:
     return bool(sold)
 
 
-def stock_move(variant_id: int, quantity: int, *, kind: str, reference: str = "", note: str = "") -> None:
-    """Receive, return or correct stock; refuses to leave less than what is held."""
+def stock_move(variant_id: int, quantity: int, *, kind: str, reference: str = "", note: str = "") -> StockMovement:
+    """Receive, return or correct stock; raises OutOfStock rather than leave less than what is held."""
     with transaction.atomic():
         where = Variant.objects.filter(pk=variant_id, on_hand__gte=F("reserved") - quantity)
         if not where.update(on_hand=F("on_hand") + quantity):
             raise OutOfStock({variant_id})
-        StockMovement.objects.create(
+        return StockMovement.objects.create(
             variant_id=variant_id, kind=kind, quantity=quantity, reference=reference, note=note
         )
 

@@ -6,4 +6,4 @@ class NotificationsConfig(AppConfig):
     verbose_name = "Notifications"
 
     def ready(self) -> None:
-        from . import receivers  # noqa: F401  # importing is what connects them
+        from . import receivers, tasks  # noqa: F401  # importing is what connects and registers them

@@ -89,7 +89,7 @@ class Order(models.Model):
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_order_total_positive"),
         ]
         indexes = [
-            models.Index("-placed_at", "-id", name="orders_order_newest"),
+            models.Index(fields=["-placed_at", "-id"], name="orders_order_newest"),
             models.Index(fields=["expires_at"], condition=Q(status="awaiting_payment"), name="orders_order_expiry"),
             models.Index(fields=["status"], condition=~Q(status="delivered"), name="orders_order_open"),
         ]
@@ -134,7 +134,7 @@ class OrderLine(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.sku}"
+        return f"{self.quantity} x {self.sku}"
 
 
 class OrderEvent(models.Model):

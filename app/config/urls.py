@@ -1,0 +1,28 @@
+"""Every address of the shop."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("pasargad.storefront.urls")),
+    path("webhooks/", include("pasargad.payments.urls")),
+    path("", include("pasargad.health.urls")),
+]
+
+if settings.FEATURES.admin:
+    admin.site.site_header = settings.ADMIN_SITE_HEADER
+    admin.site.site_title = settings.ADMIN_SITE_TITLE
+    admin.site.index_title = settings.ADMIN_INDEX_TITLE
+    admin.site.site_url = settings.SITE_URL
+    urlpatterns.append(path(f"{settings.ADMIN_URL_PATH}/", admin.site.urls))
+
+if settings.DEBUG:
+    from django.conf.urls.static import static
+
+    urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+
+handler400 = "pasargad.storefront.errors.bad_request"
+handler403 = "pasargad.storefront.errors.forbidden"
+handler404 = "pasargad.storefront.errors.not_found"
+handler500 = "pasargad.storefront.errors.server_error"

@@ -1,0 +1,30 @@
+"""Tests of the shop: `python3 -m tests.services run -- pytest app` gives them PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import pytest
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
+sys.path.insert(0, str(Path(__file__).parent))
+django.setup()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """Start every test with empty caches; the servers are the tests' own."""
+    from django.core.cache import caches
+
+    for alias in ("default", "sessions", "limits"):
+        caches[alias].clear()
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path, settings: object) -> None:
+    settings.MEDIA_ROOT = str(tmp_path / "media")  # type: ignore[attr-defined]

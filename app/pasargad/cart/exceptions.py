@@ -1,0 +1,5 @@
+"""What a cart refuses; the text is for shoppers."""
+
+
+class CartRefused(Exception):
+    pass

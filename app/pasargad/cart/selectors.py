@@ -1,0 +1,21 @@
+"""What pages ask of carts."""
+
+from __future__ import annotations
+
+import uuid
+
+from .models import Cart, CartLine
+
+
+def cart_by_token(token: str) -> Cart | None:
+    try:
+        return Cart.objects.filter(token=uuid.UUID(token)).first()
+    except ValueError:
+        return None
+
+
+def cart_lines(cart: Cart | None) -> list[CartLine]:
+    """Return the lines with their goods and covers: one query."""
+    if cart is None:
+        return []
+    return list(CartLine.objects.filter(cart=cart).select_related("variant__product__cover"))

@@ -1,0 +1,81 @@
+"""Changes of carts. What a cart holds is a wish: stock is only held when an order is placed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from pasargad.catalog.models import Product, Variant
+from pasargad.catalog.selectors import availability_of
+
+from .exceptions import CartRefused
+from .models import Cart, CartLine
+
+
+def cart_create() -> Cart:
+    return Cart.objects.create()
+
+
+def cart_add(cart: Cart, variant: Variant, quantity: int) -> CartLine:
+    """Put pieces into a cart, beside those that are there; raises CartRefused and changes nothing."""
+    with transaction.atomic():
+        lines = _lock(cart)
+        line = lines.get(variant.pk)
+        wanted = quantity + (line.quantity if line else 0)
+        _require_possible(variant, wanted)
+        if line is None:
+            if len(lines) >= settings.SHOP.cart_max_lines:
+                raise CartRefused(f"A cart holds at most {settings.SHOP.cart_max_lines} different articles.")
+            return CartLine.objects.create(cart=cart, variant=variant, quantity=wanted)
+        line.quantity = wanted
+        line.save(update_fields=["quantity"])
+    return line
+
+
+def cart_set(cart: Cart, line_id: int, quantity: int) -> None:
+    """Set how many pieces a line has; 0 removes it. Raises CartRefused, or CartLine.DoesNotExist for a foreign line."""
+    with transaction.atomic():
+        _lock(cart)
+        line = CartLine.objects.select_related("variant__product").get(pk=line_id, cart=cart)
+        if quantity == 0:
+            line.delete()
+            return
+        _require_possible(line.variant, quantity)
+        line.quantity = quantity
+        line.save(update_fields=["quantity"])
+
+
+def cart_empty(cart: Cart) -> None:
+    CartLine.objects.filter(cart=cart).delete()
+
+
+def cart_refill(cart: Cart, quantities: Mapping[int, int]) -> None:
+    """Put goods of a given-up order back, beside what is there, within the limits of a cart."""
+    with transaction.atomic():
+        lines = _lock(cart)
+        for variant_id, quantity in sorted(quantities.items()):
+            if variant_id in lines:
+                continue
+            CartLine.objects.create(
+                cart=cart, variant_id=variant_id, quantity=min(quantity, settings.SHOP.cart_max_quantity)
+            )
+
+
+def _lock(cart: Cart) -> dict[int, CartLine]:
+    """Lock the cart, so that two tabs change it one after the other; returns its lines by variant."""
+    Cart.objects.select_for_update().get(pk=cart.pk)
+    Cart.objects.filter(pk=cart.pk).update(updated_at=timezone.now())
+    return {line.variant_id: line for line in CartLine.objects.filter(cart=cart)}
+
+
+def _require_possible(variant: Variant, quantity: int) -> None:
+    if not variant.is_active or variant.product.state != Product.State.PUBLISHED:
+        raise CartRefused("This article is no longer sold.")
+    if quantity > settings.SHOP.cart_max_quantity:
+        raise CartRefused(f"At most {settings.SHOP.cart_max_quantity} pieces of one article fit into a cart.")
+    found = availability_of(variant)
+    if not found.made_to_order and quantity > found.left:
+        raise CartRefused(f"Only {found.left} left in stock." if found.left else "This article is sold out.")

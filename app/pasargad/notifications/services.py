@@ -1,0 +1,85 @@
+"""Mails: queued in the transaction of their cause, sent by workers at least once, tried again when the server fails."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, mail_admins
+from django.db import transaction
+from django.utils import timezone
+
+from .content import Content, content_of
+from .models import Mail
+
+logger = logging.getLogger(__name__)
+
+
+def mail_queue(kind: str, *, key: str, recipient: str) -> None:
+    """Queue a mail of a kind about a subject; a second one of the same kind about the same subject is not queued."""
+    from .tasks import mail_send_task
+
+    mail = Mail(kind=kind, key=key, recipient=recipient, next_attempt_at=timezone.now())
+    Mail.objects.bulk_create([mail], ignore_conflicts=True)
+    # A row that was there before is found too: its task then sees that nothing is due.
+    queued = Mail.objects.get(kind=kind, key=key)
+    mail_send_task.enqueue(queued.pk)
+
+
+def mail_send(mail_id: int) -> bool:
+    """Send a mail that is due; returns whether it was sent. Two workers do not send it at the same time.
+
+    The next attempt is booked before this one is made: a worker that dies here is followed by another.
+    """
+    with transaction.atomic():
+        due = Mail.objects.select_for_update(skip_locked=True).filter(
+            pk=mail_id, state=Mail.State.PENDING, next_attempt_at__lte=timezone.now()
+        )
+        mail = due.first()
+        if mail is None:
+            return False
+        mail.attempts += 1
+        wait = settings.MAIL_DELIVERY.retry_seconds * 2 ** min(mail.attempts - 1, 12)
+        mail.next_attempt_at = timezone.now() + timedelta(seconds=max(wait, 2 * settings.EMAIL_TIMEOUT))
+        mail.save(update_fields=["attempts", "next_attempt_at"])
+    try:
+        _message(mail, content_of(mail)).send()
+    except OSError as error:
+        # Covers smtplib's exceptions, refused connections and timeouts.
+        _failed(mail, f"{type(error).__name__}: {error}")
+        return False
+    Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=timezone.now(), error="")
+    return True
+
+
+def mails_send_due(limit: int = 200) -> int:
+    """Send what earlier attempts left; returns how many were sent."""
+    due = Mail.objects.filter(state=Mail.State.PENDING, next_attempt_at__lte=timezone.now())
+    return sum(mail_send(pk) for pk in due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def _message(mail: Mail, content: Content) -> EmailMultiAlternatives:
+    # The same id at every attempt: mail programs show one mail when an attempt succeeded without our knowing.
+    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">")
+    message = EmailMultiAlternatives(
+        subject=content.subject,
+        body=content.text,
+        to=[mail.recipient],
+        bcc=list(settings.MAIL_DELIVERY.orders_bcc),
+        reply_to=[settings.MAIL_DELIVERY.reply_to] if settings.MAIL_DELIVERY.reply_to else None,
+        headers={"Message-ID": f"<{mail.kind}.{mail.key}.{mail.pk}@{domain}>", "Auto-Submitted": "auto-generated"},
+    )
+    message.attach_alternative(content.html, "text/html")
+    return message
+
+
+def _failed(mail: Mail, reason: str) -> None:
+    logger.warning("mail not sent", extra={"mail": mail.pk, "kind": mail.kind, "reason": reason})
+    Mail.objects.filter(pk=mail.pk).update(error=reason[:300])
+    if mail.attempts < settings.MAIL_DELIVERY.max_attempts:
+        return
+    given_up = Mail.objects.filter(pk=mail.pk, state=Mail.State.PENDING)
+    if given_up.update(state=Mail.State.GIVEN_UP):
+        logger.error("mail given up", extra={"mail": mail.pk, "kind": mail.kind})
+        mail_admins("A mail could not be sent", f"{mail.kind} to {mail.recipient}: {reason}", fail_silently=True)

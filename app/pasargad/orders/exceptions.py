@@ -1,0 +1,19 @@
+"""What an order refuses; the text is for shoppers."""
+
+from __future__ import annotations
+
+
+class OrderRefused(Exception):
+    pass
+
+
+class CartChanged(OrderRefused):
+    """The total is higher than the one the shopper agreed to, or goods are gone."""
+
+
+class KeyReused(OrderRefused):
+    """The same form was sent twice with different contents."""
+
+
+class IllegalTransition(Exception):
+    """The order is not (any more) in a state from which it may go there."""

@@ -1,0 +1,115 @@
+"""An order as pages and mails show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pasargad.catalog.money import Money
+
+from .models import Delivery, Order, Status
+
+HELP = {
+    Status.AWAITING_PAYMENT: "We hold your goods for you. The order is yours as soon as it is paid.",
+    Status.PAID: "Thank you! Your payment has arrived and we are getting to work.",
+    Status.PROCESSING: "Your order is being made.",
+    Status.READY_FOR_PICKUP: "Your order is waiting for you.",
+    Status.SHIPPED: "Your order is on its way.",
+    Status.DELIVERED: "Your order has arrived.",
+    Status.EXPIRED: "The order was not paid in time, so we released the goods. Nothing was charged.",
+    Status.CANCELLED: "The order was cancelled. Nothing was charged.",
+    Status.REFUND_DUE: "We cannot fulfil this order. Your money is on its way back.",
+    Status.REFUNDED: "Your money has been sent back. It can take some days to appear on your account.",
+}
+
+
+@dataclass(frozen=True)
+class OrderLineView:
+    name: str
+    options: list[tuple[str, str]]
+    sku: str
+    quantity: int
+    unit_price: Money
+    total: Money
+
+
+@dataclass(frozen=True)
+class OrderView:
+    number: str
+    token: str
+    status: str
+    status_text: str
+    status_help: str
+    can_pay: bool
+    can_cancel: bool
+    expires_at: datetime
+    placed_at: datetime
+    email: str
+    name: str
+    note: str
+    delivery: str
+    address_lines: list[str]
+    lines: list[OrderLineView]
+    subtotal: Money
+    shipping: Money
+    tax: Money
+    total: Money
+    tax_inclusive: bool
+    lead_days: int
+    history: list[tuple[datetime, str]]
+    payment_error: str
+    refresh_seconds: int
+
+
+def order_view(order: Order, *, payment_error: str = "", payment_running: bool = False) -> OrderView:
+    """Show an order: two queries beside the order itself."""
+    status = Status(order.status)
+    lines = list(order.lines.all())
+
+    def money(minor: int) -> Money:
+        return Money(minor, order.currency)
+
+    waiting = status == Status.AWAITING_PAYMENT
+    return OrderView(
+        number=order.number,
+        token=order.token,
+        status=status.value,
+        status_text=str(status.label),
+        status_help=HELP[status],
+        can_pay=waiting and not payment_running,
+        can_cancel=waiting and not payment_running,
+        expires_at=order.expires_at,
+        placed_at=order.placed_at,
+        email=order.email,
+        name=order.name,
+        note=order.note,
+        delivery=order.delivery,
+        address_lines=_address_lines(order),
+        lines=[
+            OrderLineView(
+                name=line.product_name,
+                options=[(str(name), str(value)) for name, value in line.options],
+                sku=line.sku,
+                quantity=line.quantity,
+                unit_price=money(line.unit_price_minor),
+                total=money(line.total_minor),
+            )
+            for line in lines
+        ],
+        subtotal=money(order.subtotal_minor),
+        shipping=money(order.shipping_minor),
+        tax=money(order.tax_minor),
+        total=money(order.total_minor),
+        tax_inclusive=order.tax_inclusive,
+        lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
+        history=[(event.at, str(Status(event.after).label)) for event in order.events.all()],
+        payment_error=payment_error if waiting else "",
+        refresh_seconds=5 if payment_running else 0,
+    )
+
+
+def _address_lines(order: Order) -> list[str]:
+    if order.delivery == Delivery.PICKUP:
+        return []
+    town = " ".join(filter(None, [f"{order.city}," if order.state else order.city, order.state, order.zip]))
+    return [line for line in (order.name, order.street, order.street2, town, order.country) if line]

@@ -1,0 +1,149 @@
+"""The only door to the payment provider (Stripe's PaymentIntents, by its own library).
+
+Every function raises ProviderUnreachable when the outcome is unknown and ProviderRefused when it is a definite no.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import stripe
+from django.conf import settings
+
+from .exceptions import PaymentError, ProviderRefused, ProviderUnreachable, WebhookRefused
+
+NOT_NOW = "The payment service does not answer at the moment. Nothing was charged; please try again."
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What matters of a PaymentIntent; money in minor units."""
+
+    id: str
+    status: str
+    amount: int
+    received: int
+    currency: str
+    client_secret: str
+    attempt_key: str
+    error: str
+
+    @classmethod
+    def read(cls, raw: dict[str, Any]) -> Intent:
+        failure = raw.get("last_payment_error") or {}
+        return cls(
+            id=raw["id"],
+            status=raw["status"],
+            amount=raw["amount"],
+            received=raw.get("amount_received") or 0,
+            currency=raw["currency"],
+            client_secret=raw.get("client_secret") or "",
+            attempt_key=(raw.get("metadata") or {}).get("attempt", ""),
+            error=(failure.get("message") or "")[:300],
+        )
+
+
+def intent_create(*, amount: int, currency: str, key: str, order_number: str, email: str) -> Intent:
+    params: dict[str, Any] = {
+        "amount": amount,
+        "currency": currency,
+        "automatic_payment_methods": {"enabled": True},
+        "description": f"Order {order_number}",
+        "metadata": {"order": order_number, "attempt": key},
+        "receipt_email": email,
+    }
+    if settings.STRIPE.statement_descriptor:
+        params["statement_descriptor_suffix"] = settings.STRIPE.statement_descriptor
+    with _translated():
+        return _read(_client().v1.payment_intents.create(params, {"idempotency_key": key}))  # type: ignore[arg-type]
+
+
+def intent_get(intent_id: str) -> Intent:
+    with _translated():
+        return _read(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def intent_cancel(intent_id: str) -> Intent:
+    """Cancel an intent, or return it as it is if the provider does not cancel it any more."""
+    try:
+        with _translated():
+            params = {"cancellation_reason": "abandoned"}
+            return _read(_client().v1.payment_intents.cancel(intent_id, params))  # type: ignore[arg-type]
+    except ProviderRefused:
+        return intent_get(intent_id)
+
+
+def refund_create(*, intent_id: str, amount: int, key: str) -> str:
+    """Give money back; returns the provider's id of the refund."""
+    with _translated():
+        params = {"payment_intent": intent_id, "amount": amount}
+        return _client().v1.refunds.create(params, {"idempotency_key": key}).id  # type: ignore[arg-type]
+
+
+def payment_page(intent_id: str, client_secret: str, return_url: str) -> str:
+    """Return the address of the provider's own page for a payment, or "" if cards are taken on ours."""
+    if not settings.STRIPE.payment_page_url:
+        return ""
+    query = urlencode({"client_secret": client_secret, "return_url": return_url})
+    return f"{settings.STRIPE.payment_page_url}/{quote(intent_id)}?{query}"
+
+
+def webhook_event(payload: bytes, signature: str) -> dict[str, Any]:
+    """Return the event in a message that the provider signed; raises WebhookRefused."""
+    for secret in settings.STRIPE.webhook_secrets:
+        try:
+            text = payload.decode()
+            stripe.WebhookSignature.verify_header(text, signature, secret, settings.STRIPE.webhook_tolerance_seconds)
+            event = json.loads(text)
+        except stripe.SignatureVerificationError:
+            continue
+        except ValueError as error:
+            raise WebhookRefused("The message is not JSON.") from error
+        if not isinstance(event, dict) or event.get("object") != "event":
+            raise WebhookRefused("The message is not an event.")
+        if event.get("livemode") is not settings.STRIPE.live_mode:
+            raise WebhookRefused("The event belongs to the other mode (live or test).")
+        return event
+    raise WebhookRefused("The signature is not the provider's, or is too old.")
+
+
+@lru_cache(maxsize=4)
+def _client_for(config: Any) -> stripe.StripeClient:
+    if config.ca_bundle:
+        stripe.ca_bundle_path = config.ca_bundle
+    return stripe.StripeClient(
+        config.secret_key,
+        base_addresses={"api": config.api_base},
+        max_network_retries=config.max_network_retries,
+        http_client=stripe.RequestsClient(timeout=config.timeout_seconds),
+    )
+
+
+def _client() -> stripe.StripeClient:
+    return _client_for(settings.STRIPE)
+
+
+def _read(found: stripe.PaymentIntent) -> Intent:
+    return Intent.read(found.to_dict())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+        raise ProviderUnreachable(NOT_NOW) from error
+    except stripe.StripeError as error:
+        status = error.http_status or 0
+        # 409: another request with the same key is still under way.
+        if status >= 500 or status == 409 or status == 0:
+            raise ProviderUnreachable(NOT_NOW) from error
+        raise ProviderRefused(error.user_message or "The payment service refused the payment.") from error
+    except PaymentError:
+        raise

@@ -1,0 +1,41 @@
+"""What every template may use. Nothing here looks at cookies, so pages stay the same for everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from pasargad.catalog.money import Money
+from pasargad.catalog.selectors import category_tree
+
+from .presenting import Node, node
+
+
+def shop(request: HttpRequest) -> dict[str, Any]:
+    shipping = settings.SHIPPING
+    free_from = Money(shipping.free_from_minor, settings.SHOP.currency) if shipping.free_from_minor else None
+    return {
+        "business": settings.BUSINESS,
+        "shop": settings.SHOP,
+        "shipping": {
+            "base": Money(shipping.base_minor, settings.SHOP.currency),
+            "base_minor": shipping.base_minor,
+            "free_from": free_from,
+            "countries": shipping.countries,
+            "handling_days": shipping.handling_days,
+            "transit_days": shipping.transit_days,
+            "origin": shipping.origin,
+            "pickup_enabled": shipping.pickup_enabled,
+        },
+        "features": settings.FEATURES,
+        "site_url": settings.SITE_URL,
+        "canonical_url": f"{settings.SITE_URL}{request.path}",
+        "navigation": SimpleLazyObject(navigation),
+    }
+
+
+def navigation() -> list[Node]:
+    return [node(branch) for branch in category_tree()]

@@ -1,0 +1,89 @@
+"""What holds for every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from .limits import refused, too_many
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+class PermissionsPolicy:
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        return response
+
+
+class Maintenance:
+    """Answers shoppers with a friendly 503 while the shop is closed; health, webhooks and staff still work."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.open = ("/health/", "/webhooks/", "/metrics", f"/{settings.ADMIN_URL_PATH}/")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not settings.FEATURES.maintenance or request.path.startswith(self.open):
+            return self.get_response(request)
+        response = render(request, "503.html", status=503)
+        response.headers["Retry-After"] = "300"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+class OriginCheck:
+    """Guards forms without a token: a browser says where a form comes from, and only ours is taken.
+
+    Views with Django's token check are left to it. A request without `Sec-Fetch-Site`, `Origin` and `Referer` is not
+    from a browser that follows a foreign page, so it carries nobody's cookies unwillingly. A view that anybody may
+    call (a webhook) says so with `accepts_any_origin`.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        guarded = getattr(view, "csrf_exempt", False) and not getattr(view, "accepts_any_origin", False)
+        if request.method in SAFE or not guarded or self.is_ours(request):
+            return None
+        return render(request, "403.html", status=403)
+
+    def is_ours(self, request: HttpRequest) -> bool:
+        trusted = {f"{request.scheme}://{request.get_host()}", *settings.CSRF_TRUSTED_ORIGINS}
+        if origin := request.headers.get("Origin"):
+            return origin in trusted
+        if site := request.headers.get("Sec-Fetch-Site"):
+            return site in ("same-origin", "none")
+        if referer := request.headers.get("Referer"):
+            parts = urlsplit(referer)
+            return f"{parts.scheme}://{parts.netloc}" in trusted
+        return True
+
+
+class LoginLimit:
+    """Limits attempts to log in on the staff's pages."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.path = f"/{settings.ADMIN_URL_PATH}/login/"
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "POST" and request.path == self.path:
+            wait = too_many(request, "login", settings.RATE_LIMITS.login)
+            if wait:
+                return refused(request, wait)
+        return self.get_response(request)

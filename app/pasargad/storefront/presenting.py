@@ -1,0 +1,253 @@
+"""What templates are given: plain values with addresses, prices and words ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.urls import reverse
+from django.utils import timezone
+
+from pasargad.cart.models import CartLine
+from pasargad.catalog.models import Product, ProductImage, Variant
+from pasargad.catalog.money import Money
+from pasargad.catalog.selectors import SOLD_OUT, Availability, Branch, availability_of
+from pasargad.orders.pricing import Price
+
+NEW_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Picture:
+    alt: str
+    width: int
+    height: int
+    src: str
+    srcset_avif: str
+    srcset_webp: str
+    srcset_jpeg: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Stock:
+    state: str
+    left: int | None
+    lead_days: int
+    text: str
+
+    @property
+    def buyable(self) -> bool:
+        return self.state != "sold_out"
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    url: str
+    price: Money
+    price_varies: bool
+    picture: Picture | None
+    stock: Stock
+    material: str
+    badge: str
+
+
+@dataclass(frozen=True)
+class VariantView:
+    sku: str
+    name: str
+    options: list[tuple[str, str]]
+    color: str
+    price: Money
+    stock: Stock
+    selected: bool
+    url: str
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    slug: str
+    url: str
+    count: int
+    children: list[Node]
+
+
+@dataclass(frozen=True)
+class Crumb:
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    label: str
+    value: str
+    url: str
+    active: bool
+
+
+@dataclass
+class Line:
+    """A line of the cart; `errors` and `typed` show a quantity that was refused."""
+
+    id: int
+    sku: str
+    name: str
+    options: list[tuple[str, str]]
+    url: str
+    picture: Picture | None
+    quantity: int
+    unit_price: Money
+    total: Money
+    stock: Stock
+    problem: str
+    errors: list[str] = field(default_factory=list)
+    typed: str = ""
+
+
+@dataclass(frozen=True)
+class CartView:
+    lines: list[Line]
+    pieces: int
+    subtotal: Money
+    problems: list[str]
+
+    @property
+    def empty(self) -> bool:
+        return not self.lines
+
+
+@dataclass(frozen=True)
+class Quote:
+    subtotal: Money
+    shipping: Money
+    tax: Money
+    total: Money
+    tax_inclusive: bool
+    shipping_method: str
+
+
+def picture(image: ProductImage | None) -> Picture | None:
+    if image is None or not image.renditions:
+        return None
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for item in image.renditions:
+        sets.setdefault(item["format"], []).append(item)
+
+    def srcset(name: str) -> str:
+        return ", ".join(f"{default_storage.url(item['name'])} {item['width']}w" for item in sets.get(name, []))
+
+    jpegs = sets.get("jpeg") or image.renditions
+    middle = min(jpegs, key=lambda item: abs(item["width"] - 640))
+    return Picture(
+        alt=image.alt,
+        width=image.width,
+        height=image.height,
+        src=default_storage.url(middle["name"]),
+        srcset_avif=srcset("avif"),
+        srcset_webp=srcset("webp"),
+        srcset_jpeg=srcset("jpeg"),
+        color=image.color,
+    )
+
+
+def stock(found: Availability) -> Stock:
+    if found.left > settings.SHOP.low_stock_from:
+        return Stock("in_stock", None, settings.SHIPPING.handling_days, "In stock")
+    if found.left > 0:
+        return Stock("low", found.left, settings.SHIPPING.handling_days, f"Only {found.left} left")
+    if found.made_to_order:
+        days = found.lead_days + settings.SHIPPING.handling_days
+        return Stock("made_to_order", None, days, f"Made to order, leaves in {days} working days")
+    return Stock("sold_out", 0, 0, "Sold out")
+
+
+def card(product: Product, availability: dict[int, Availability]) -> Card:
+    fresh = product.published_at is not None and timezone.now() - product.published_at < NEW_FOR
+    return Card(
+        name=product.name,
+        url=reverse("product", args=[product.slug]),
+        price=Money(product.price_minor, settings.SHOP.currency),
+        price_varies=product.price_to_minor > product.price_minor,
+        picture=picture(product.cover),
+        stock=stock(availability.get(product.pk, SOLD_OUT)),
+        material=product.material,
+        badge="new" if fresh else "",
+    )
+
+
+def variant_view(product: Product, variant: Variant, selected: bool) -> VariantView:
+    return VariantView(
+        sku=variant.sku,
+        name=variant.name,
+        options=pairs(variant.options),
+        color=variant.color,
+        price=variant.price,
+        stock=stock(availability_of(variant)),
+        selected=selected,
+        url=f"{reverse('product', args=[product.slug])}?{urlencode({'variant': variant.sku})}",
+    )
+
+
+def node(branch: Branch) -> Node:
+    children = [node(child) for child in branch.children]
+    return Node(branch.name, branch.slug, reverse("category", args=[branch.slug]), branch.count, children)
+
+
+def pairs(options: Iterable[Any]) -> list[tuple[str, str]]:
+    return [(str(name), str(value)) for name, value in options]
+
+
+def cart_view(lines: list[CartLine]) -> CartView:
+    shown = [_line(line) for line in lines]
+    currency = settings.SHOP.currency
+    return CartView(
+        lines=shown,
+        pieces=sum(line.quantity for line in shown),
+        subtotal=Money(sum(line.total.minor for line in shown), currency),
+        problems=[f"{line.name}: {line.problem}" for line in shown if line.problem],
+    )
+
+
+def _line(line: CartLine) -> Line:
+    variant, product = line.variant, line.variant.product
+    found = availability_of(variant)
+    problem = ""
+    if not variant.is_active or product.state != Product.State.PUBLISHED:
+        problem = "This article is no longer sold. Please remove it."
+    elif not found.made_to_order and line.quantity > found.left:
+        problem = f"Only {found.left} left. Please lower the quantity." if found.left else "Sold out. Please remove it."
+    return Line(
+        id=line.pk,
+        sku=variant.sku,
+        name=product.name,
+        options=pairs(variant.options),
+        url=f"{reverse('product', args=[product.slug])}?{urlencode({'variant': variant.sku})}",
+        picture=picture(product.cover),
+        quantity=line.quantity,
+        unit_price=variant.price,
+        total=Money(variant.price_minor * line.quantity, variant.currency),
+        stock=stock(found),
+        problem=problem,
+    )
+
+
+def quote(price: Price, delivery: str) -> Quote:
+    def money(minor: int) -> Money:
+        return Money(minor, settings.SHOP.currency)
+
+    return Quote(
+        subtotal=money(price.subtotal),
+        shipping=money(price.shipping),
+        tax=money(price.tax),
+        total=money(price.total),
+        tax_inclusive=settings.SHOP.tax_inclusive,
+        shipping_method="Shipping" if delivery == "shipping" else "Pickup",
+    )

@@ -1,0 +1,1 @@
+"""Views: read the request, ask selectors or services, hand values to a template."""

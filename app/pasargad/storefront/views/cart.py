@@ -1,0 +1,103 @@
+"""The cart: every change is a POST that ends in a redirect, so that loading a page again repeats nothing."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from pasargad.cart import services
+from pasargad.cart.exceptions import CartRefused
+from pasargad.cart.models import CartLine
+from pasargad.cart.selectors import cart_lines
+from pasargad.catalog.models import Variant
+
+from ..caching import private
+from ..cookies import cart_of, cart_of_or_new, remember_cart
+from ..forms import AddToCartForm, QuantityForm
+from ..limits import limited
+from ..presenting import CartView, cart_view
+from .catalog import product_page
+
+NOTICES = {
+    "added": "Added to your cart.",
+    "changed": "Your cart was changed.",
+    "restored": "Your goods are back in the cart.",
+}
+
+
+@private
+@require_safe
+def cart(request: HttpRequest) -> HttpResponse:
+    notice = NOTICES.get(request.GET.get("done", ""), "")
+    return _page(request, cart_view(cart_lines(cart_of(request))), notice=notice)
+
+
+@private
+@csrf_exempt
+@require_POST
+@limited("cart")
+def cart_add(request: HttpRequest) -> HttpResponse:
+    """Put goods into the cart; a refused quantity shows the product page again, with what was typed."""
+    form = AddToCartForm(request.POST)
+    variant = _variant(request.POST.get("variant", ""))
+    if form.is_valid():
+        found = cart_of_or_new(request)
+        try:
+            services.cart_add(found, variant, form.cleaned_data["quantity"])
+        except CartRefused as error:
+            form.add_error("quantity", str(error))
+        else:
+            response = see_other(f"{reverse('cart')}?done=added")
+            remember_cart(response, found, sum(line.quantity for line in cart_lines(found)))
+            return response
+    return product_page(request, variant.product, sku=variant.sku, form=form, status=422)
+
+
+@private
+@csrf_exempt
+@require_POST
+@limited("cart")
+def cart_line(request: HttpRequest, line_id: int) -> HttpResponse:
+    """Change how many pieces a line has; a line of somebody else's cart does not exist."""
+    found = cart_of(request)
+    if found is None:
+        raise Http404
+    form = QuantityForm(request.POST)
+    errors = [] if form.is_valid() else [str(error) for error in form.errors["quantity"]]
+    if not errors:
+        try:
+            services.cart_set(found, line_id, form.cleaned_data["quantity"])
+        except CartLine.DoesNotExist:
+            raise Http404 from None
+        except CartRefused as error:
+            errors = [str(error)]
+    lines = cart_lines(found)
+    if errors:
+        view = cart_view(lines)
+        for line in view.lines:
+            if line.id == line_id:
+                line.errors, line.typed = errors, request.POST.get("quantity", "")[:10]
+        return _page(request, view, status=422)
+    response = see_other(f"{reverse('cart')}?done=changed")
+    remember_cart(response, found, sum(line.quantity for line in lines))
+    return response
+
+
+def see_other(url: str) -> HttpResponse:
+    """Redirect after a POST: 303 makes every client ask with GET."""
+    return HttpResponseRedirect(url, status=303)
+
+
+def _page(request: HttpRequest, view: CartView, *, notice: str = "", status: int = 200) -> HttpResponse:
+    context = {"cart": view, "notice": notice, "problems": view.problems}
+    return render(request, "storefront/cart.html", context, status=status)
+
+
+def _variant(sku: str) -> Variant:
+    found = Variant.objects.select_related("product__category", "product__cover").filter(sku=sku[:40]).first()
+    if found is None or found.product.state != "published":
+        raise Http404
+    return found

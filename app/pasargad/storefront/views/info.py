@@ -1,0 +1,41 @@
+"""Pages of text."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from ..caching import shared
+
+PAGES = {"about", "shipping", "returns", "privacy", "terms", "contact"}
+
+
+@shared
+@require_safe
+def info(request: HttpRequest, page: str) -> HttpResponse:
+    if page not in PAGES:
+        raise Http404
+    return render(request, f"storefront/info/{page}.html")
+
+
+@shared
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    lines = ["User-agent: *", "Disallow: /cart/", "Disallow: /checkout/", "Disallow: /orders/"]
+    return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
+
+
+@shared
+@require_safe
+def security(request: HttpRequest) -> HttpResponse:
+    """Say whom to tell of a weakness (RFC 9116); the text is good for a year from now."""
+    expires = timezone.now().replace(year=timezone.now().year + 1, month=1, day=1, hour=0, minute=0, second=0)
+    lines = [
+        f"Contact: mailto:{settings.BUSINESS.security_email}",
+        f"Expires: {expires:%Y-%m-%dT%H:%M:%SZ}",
+        f"Canonical: {settings.SITE_URL}/.well-known/security.txt",
+    ]
+    return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")

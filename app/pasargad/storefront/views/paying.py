@@ -1,0 +1,36 @@
+"""From an order to its payment."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from pasargad.orders.models import Order
+from pasargad.payments import gateway
+from pasargad.payments.exceptions import PaymentError
+from pasargad.payments.models import PaymentAttempt
+from pasargad.payments.services import payment_start
+
+logger = logging.getLogger(__name__)
+
+
+def return_url(order: Order) -> str:
+    return f"{settings.SITE_URL}{reverse('order_return', args=[order.token])}"
+
+
+def to_payment(order: Order) -> HttpResponse:
+    """Redirect to where the order is paid; if the provider does not answer, to the order, which can be paid later."""
+    own_page = reverse("order", args=[order.token])
+    try:
+        attempt = payment_start(order.pk)
+    except PaymentError as error:
+        logger.warning("payment not started", extra={"order": order.number, "reason": str(error)})
+        return HttpResponseRedirect(f"{own_page}?payment=unavailable", status=303)
+    return HttpResponseRedirect(payment_address(order, attempt) or f"{own_page}?payment=here", status=303)
+
+
+def payment_address(order: Order, attempt: PaymentAttempt) -> str:
+    return gateway.payment_page(attempt.intent_id or "", attempt.client_secret, return_url(order))
