@@ -54,7 +54,7 @@ class Catcher:
 
     def start(self) -> None:
         """Listen."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening."""

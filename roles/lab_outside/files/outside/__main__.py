@@ -63,7 +63,7 @@ def run(name: str, config: dict[str, Any]) -> int:
     server = Server((own["host"], own["port"]), handler, largest) if handler else None
     service.start()
     if server:
-        threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True).start()
     notify_ready()
     signal.sigwait(ends)
     if server:
