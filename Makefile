@@ -35,10 +35,10 @@ test: ## Run all tests, with everything they need
 	@.venv/bin/python -m tests.run
 
 demo: setup ## Make lab hosts on this machine and deploy the store to them
-	@.venv/bin/python -m tests.demo up
+	@.venv/bin/python bin/demo up --lab $(LAB)
 
 demo-down: setup ## Remove the demo's lab hosts again
-	@.venv/bin/python -m tests.demo down
+	@.venv/bin/python bin/demo down --lab $(LAB)
 
 lab-up: setup ## Start lab hosts: make lab-up LAB=7 HOSTS="store1 outside"
 	@$(lab) up --lab $(LAB) $(if $(RELEASE),--release $(RELEASE)) $(HOSTS)

@@ -144,7 +144,7 @@ def documentation_of(module: Path) -> dict[str, dict[str, object]]:
 
 
 def taken_by_plugin(plugin: Path) -> set[str] | None:
-    """Parameters that an action plugin of the module's name takes in its stead; None where it leaves them to the module."""
+    """Parameters that an action plugin of the module's name takes in its stead; None where the module takes them."""
     if plugin.exists():
         for node in ast.walk(ast.parse(plugin.read_text())):
             if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "_VALID_ARGS" for name in node.targets):
