@@ -35,7 +35,7 @@ class EnvFileRequest:
 def parse(content: str) -> dict[str, str]:
     """Returns the settings of an environment file in our own quoting; raises EnvFileError without showing the line."""
     settings = {}
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(content.split("\n"), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = LINE.fullmatch(line)

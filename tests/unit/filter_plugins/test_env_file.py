@@ -1,4 +1,4 @@
-"""Quoting for systemd's EnvironmentFile and the shell; tests/lab proves the same through real systemd."""
+"""Quoting for systemd's EnvironmentFile and the shell; the role's scenario proves the same through real systemd."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from filter_plugins.env_file import env_advice, env_quote, env_strangers, env_text
-from tests.nasty import NASTY
+
+NASTY_FILE = Path(__file__).resolve().parents[3] / "roles/app_env/molecule/default/vars/nasty.yml"
+NASTY = {name.removeprefix("app_env_").upper(): value for name, value in yaml.safe_load(NASTY_FILE.read_text()).items()}
 
 
 def test_a_shell_reads_back_exactly_what_was_quoted(tmp_path: Path) -> None:

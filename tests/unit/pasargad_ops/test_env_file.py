@@ -113,6 +113,11 @@ def test_a_line_in_another_quoting_is_refused_without_showing_it(line: str) -> N
     assert line not in str(refused.value)
 
 
+def test_only_a_line_feed_ends_a_line() -> None:
+    value = "a\u2028b\u0085c\x0bd"
+    assert parse(f'# comment\n\nNAME="{value}"\n') == {"NAME": value}
+
+
 def test_a_name_that_stands_twice_is_refused() -> None:
     with pytest.raises(EnvFileError, match="NAME stands twice"):
         parse('NAME="a"\nNAME="b"\n')
