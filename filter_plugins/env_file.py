@@ -79,7 +79,9 @@ def env_problems(values: Mapping[str, Any], app: str) -> dict[str, str]:
     )
     if ran.returncode:
         reason = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit status {ran.returncode}"
-        raise AnsibleFilterError(f"the shop's settings cannot be read on this machine ({reason}); mend it with: make setup")
+        raise AnsibleFilterError(
+            f"the shop's settings cannot be read on this machine ({reason}); mend it with: make setup"
+        )
     return {**json.loads(ran.stdout), **refused}
 
 
