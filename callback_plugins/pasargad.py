@@ -30,6 +30,7 @@ requirements:
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ class CallbackModule(CallbackBase):
         self._play_hosts: list[str] = []
         self._step: Step | None = None
         self._phases: dict[str, Phase] = {}
+        self._shown_steps: set[str] = set()
         self._details: dict[str, Any] = {}
+        self._requests: Counter[str] = Counter()
         self._failures: list[Failure] = []
         self._display_unmasked = self._display.display
         self._live = Live(self._display._lock, self._say, lambda: self._display.columns)
@@ -178,6 +181,8 @@ class CallbackModule(CallbackBase):
         details = report.get("details")
         if isinstance(details, dict):
             self._details.update(details)
+            # Each web host counts what its own edge saw.
+            self._requests.update({key: details[key] for key in ("requests", "lost") if key in details})
         self._step_of(result.task).reported = True
 
     def v2_runner_on_skipped(self, result: CallbackTaskResult) -> None:
@@ -267,6 +272,7 @@ class CallbackModule(CallbackBase):
         for phase in self._phases.values():
             for line in phase.lines():
                 self._say(line, C.COLOR_OK)
+                self._shown_steps.add(phase.name)
             if phase.hosts_by_text:
                 seconds = round(phase.ended - phase.started, 3)
                 self._log_event("phase", phase=phase.name, took=seconds, lines=dict(phase.hosts_by_text))
@@ -277,7 +283,9 @@ class CallbackModule(CallbackBase):
         step, self._step = self._step, None
         if step is None:
             return
-        for line in step.lines():
+        # A role that stands in several plays says only once that it found nothing to do.
+        for line in step.lines() if step.changed or step.name not in self._shown_steps else []:
+            self._shown_steps.add(step.name)
             self._say(line, C.COLOR_CHANGED if step.changed else C.COLOR_OK)
         if step.hosts:
             self._log_event("step", step=step.name, hosts=step.hosts, ok=step.ok, changed=step.changed)
@@ -301,12 +309,12 @@ class CallbackModule(CallbackBase):
         if bad and self._failures:
             self._say(f"next: {self._failures[-1].hint}")
         summary = {host: stats.summarize(host) for host in hosts}
-        self._log_event("end", hosts=summary, failed=bad, details=self._details)
+        self._log_event("end", hosts=summary, failed=bad, details={**self._details, **self._requests})
 
     def _show_release(self) -> None:
         """Say what the release cost the shoppers, and what taking it back would cost."""
-        served, lost = self._details.get("requests_served"), self._details.get("requests_lost")
-        if served is not None and lost is not None:
+        if self._requests.keys() >= {"requests", "lost"}:
+            served, lost = self._requests["requests"], self._requests["lost"]
             color = C.COLOR_ERROR if lost else C.COLOR_OK
             self._say(f"requests during the release: {served:,} served, {lost:,} lost", color)
         if self._details.get("rollback"):

@@ -31,7 +31,7 @@ def count(number: int, noun: str) -> str:
 
 def hosts_text(hosts: Sequence[str]) -> str:
     """Name the hosts, or count them where names would fill the line."""
-    return " ".join(hosts) if len(hosts) <= MOST_HOST_NAMES else count(len(hosts), "host")
+    return " ".join(sorted(hosts)) if len(hosts) <= MOST_HOST_NAMES else count(len(hosts), "host")
 
 
 def phase_line(name: str, hosts: Sequence[str], text: str, seconds: float | None = None) -> str:
