@@ -75,10 +75,11 @@ class ActionModule(ActionBase):
             line = f"provisioned anew, because of {difference(recorded.get('sources', {}), sources)}"
         else:
             line = f"provisioned {recorded['at']}, unchanged" + ("; applied anew as asked for" if full else "")
+        comparison = {"needed": needed, "fingerprint": current, "sources": sources}
         return {
             "changed": False,
-            "needed": needed,
-            "fingerprint": current,
-            "sources": sources,
+            **comparison,
+            # A fact lasts for the run; a registered result would be overwritten where a later play skips the task.
+            "ansible_facts": {**answer["ansible_facts"], "pasargad_provisioning": comparison},
             "pasargad": {"phase": "converge", "line": line, "details": {}},
         }

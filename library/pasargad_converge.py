@@ -10,6 +10,7 @@ description:
   - C(compared) takes the fingerprint of the repository's files and of the host's resolved values, secrets included.
     It compares this with the record on the host, and tells with C(needed) whether provisioning has anything to do.
   - C(recorded) writes the fingerprint of an earlier comparison down, after everything was applied.
+  - The comparison is also the fact C(pasargad_provisioning).
   - The facts C(distribution), C(distribution_major_version) and C(distribution_release) come along for free.
 options:
   state:
@@ -51,7 +52,12 @@ EXAMPLES = r"""
   pasargad_converge:
     root: "{{ pasargad_repo_root }}"
     path: /var/lib/pasargad/converge.json
-  register: converge_comparison
+
+- name: Write down what was applied
+  pasargad_converge:
+    state: recorded
+    path: /var/lib/pasargad/converge.json
+    comparison: "{{ ansible_facts.pasargad_provisioning }}"
 """
 
 RETURN = r"""
