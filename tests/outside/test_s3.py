@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -24,11 +25,11 @@ def store(run_service: Callable[..., Service]) -> Service:
     return run_service("s3", key_id=KEY_ID, secret=SECRET, buckets=buckets)
 
 
-def client(store: Service, key_id: str = KEY_ID, secret: str = SECRET, **options: Any) -> Any:
+def client(store: Service, key_id: str = KEY_ID, secret: str = SECRET, endpoint: str = "", **options: Any) -> Any:
     """Return boto3's own client."""
     return boto3.client(
         "s3",
-        endpoint_url=store.url,
+        endpoint_url=endpoint or store.url,
         aws_access_key_id=key_id,
         aws_secret_access_key=secret,
         region_name="us-east-1",
@@ -57,6 +58,14 @@ def test_large_objects_go_in_parts(store: Service) -> None:
         parts.append({"ETag": answer["ETag"], "PartNumber": number})
     s3.complete_multipart_upload(Bucket="backups", Key="big", UploadId=upload, MultipartUpload={"Parts": parts})
     assert s3.head_object(Bucket="backups", Key="big")["ContentLength"] == (5 << 20) + 1
+
+
+def test_the_endpoints_own_name_is_no_bucket(store: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: resolve("127.0.0.1", *rest, **more))
+    s3 = client(store, endpoint=store.url.replace("127.0.0.1", "s3.outside.test"))
+    s3.put_object(Bucket="media", Key="k", Body=b"x")
+    assert s3.get_object(Bucket="media", Key="k")["Body"].read() == b"x"
 
 
 def test_versioning_is_on_where_asked(store: Service) -> None:
