@@ -82,7 +82,7 @@ def payment_settle(intent: Intent, *, actor: str) -> None:
             return
         order = order_lock(attempt.order_id)
         attempt = PaymentAttempt.objects.select_for_update().get(pk=attempt.pk)
-        if attempt.status == PaymentAttempt.Status.SUCCEEDED:
+        if _is_old_news(attempt, intent):
             return
         attempt.intent_id, attempt.error = intent.id, intent.error
         attempt.client_secret = attempt.client_secret or intent.client_secret
@@ -198,6 +198,13 @@ def _find(intent: Intent) -> PaymentAttempt | None:
     if found is None and intent.attempt_key:
         found = PaymentAttempt.objects.filter(idempotency_key=intent.attempt_key, intent_id=None).first()
     return found
+
+
+def _is_old_news(attempt: PaymentAttempt, intent: Intent) -> bool:
+    """Messages come late and in any order: what has ended stays so, but money that arrived always counts."""
+    if attempt.status == PaymentAttempt.Status.CANCELLED:
+        return intent.status not in ("succeeded", "processing")
+    return attempt.status == PaymentAttempt.Status.SUCCEEDED
 
 
 def _received(order: Order, attempt: PaymentAttempt, intent: Intent, actor: str) -> None:
