@@ -59,16 +59,21 @@ def draw_scenes(folder: Path) -> None:
 
 def draw_icons(folder: Path) -> None:
     """Nested arches, as in parts/logo.svg, for places that take no SVG."""
-    paths = "".join(
-        f'<path fill="{colour}" d="M{20 - r} 38V20a{r} {r} 0 0 1 {2 * r} 0v18h-{w}V20a{r - w} {r - w} 0 0 0-{2 * (r - w)} 0v18z"/>'
-        if r > w
-        else f'<path fill="{colour}" d="M{20 - r} 38V20a{r} {r} 0 0 1 {2 * r} 0v18z"/>'
-        for colour, r, w in ARCHES
-    )
+    paths = "".join(f'<path fill="{colour}" d="{arch(r, r - w)}"/>' for colour, r, w in ARCHES)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">{paths}</svg>\n'
     (folder / "favicon.svg").write_text(svg, encoding="utf-8")
-    for name, size, paper in (("favicon-32.png", 32, None), ("apple-touch-icon.png", 180, LIGHT), ("icon-512.png", 512, LIGHT)):
+    for name, size, paper in (
+        ("favicon-32.png", 32, None),
+        ("apple-touch-icon.png", 180, LIGHT),
+        ("icon-512.png", 512, LIGHT),
+    ):
         icon(size, paper).save(folder / name, optimize=True)
+
+
+def arch(outer: int, inner: int) -> str:
+    """The outline of an arch 18 high under its bow; without an inner bow it is a gate."""
+    line = f"M{20 - outer} 38V20a{outer} {outer} 0 0 1 {2 * outer} 0v18"
+    return f"{line}h-{outer - inner}V20a{inner} {inner} 0 0 0-{2 * inner} 0v18z" if inner else f"{line}z"
 
 
 def icon(size: int, paper: tuple[int, int, int] | None) -> Image.Image:
