@@ -28,7 +28,7 @@ class LineInline(FrozenInline):
 
 class EventInline(FrozenInline):
     model = OrderEvent
-    fields = ("at", "before", "after", "actor", "note")
+    fields = readonly_fields = ("at", "before", "after", "actor", "note")
 
 
 @admin.register(Order)
