@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,17 @@ class Environments:
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run an Ansible command with the repository's configuration, without a terminal."""
         environment = {
-            **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_STDOUT_CALLBACK": "default",
             "ANSIBLE_NOCOLOR": "1",
             "PASARGAD_VAULT_PASSWORD_FILE": str(self.password_file),
             **(env or {}),
         }
-        command = [str(ANSIBLE / words[0]), *words[1:]]
+        return self.execute([str(ANSIBLE / words[0]), *words[1:]], environment)
+
+    def execute(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run any command in the repository, without a terminal."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "module_utils"), **(env or {})}
         return subprocess.run(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
@@ -93,15 +96,19 @@ class Environments:
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
-    def play(self, name: str, role: str, *more: str, hosts: str = "store") -> subprocess.CompletedProcess[str]:
-        """Run one role on this machine for each host of an environment, with the repository's shared variables."""
+    def role(self, role: str, hosts: str = "store") -> list[str]:
+        """Write a play for one role, beside the repository's shared variables, and return what runs it."""
         shared = self.root / "group_vars"
         if not shared.is_symlink():
             shared.symlink_to(ROOT / "group_vars")
         play = {"name": f"Run {role}", "hosts": hosts, "gather_facts": False, "roles": [{"role": role}]}
         book = self.root / f"{role}.yml"
         book.write_text(yaml.safe_dump([play], sort_keys=False))
+        return [str(book)]
+
+    def play(self, name: str, role: str, *more: str, hosts: str = "store") -> subprocess.CompletedProcess[str]:
+        """Run one role on this machine for each host of an environment."""
         return self.run(
-            "ansible-playbook", str(book), "-i", f"{self.root}/inventories/{name}", "-e", "ansible_connection=local",
-            "-e", "ansible_become=false", *more,
+            "ansible-playbook", *self.role(role, hosts), "-i", f"{self.root}/inventories/{name}",
+            "-e", "ansible_connection=local", "-e", "ansible_become=false", *more,
         )  # fmt: skip

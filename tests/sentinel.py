@@ -109,6 +109,7 @@ class Bystander:
         self._sentinel, self._command, self._every_seconds = sentinel, list(command), every_seconds
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._failure: Exception | None = None
         self.rounds = 0
         self.leaks: set[str] = set()
 
@@ -122,9 +123,12 @@ class Bystander:
         return self._sentinel.find(ran.stdout)
 
     def _watch(self) -> None:
-        while not self._done.wait(self._every_seconds):
-            self.leaks |= self.look()
-            self.rounds += 1
+        try:
+            while not self._done.wait(self._every_seconds):
+                self.leaks |= self.look()
+                self.rounds += 1
+        except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+            self._failure = error
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -135,6 +139,8 @@ class Bystander:
     ) -> None:
         self._done.set()
         self._thread.join()
+        if self._failure and not error:
+            raise RuntimeError("a bystander could not look") from self._failure
 
 
 @dataclass(frozen=True)
