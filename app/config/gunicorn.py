@@ -30,5 +30,7 @@ forwarded_allow_ips = "*"
 # Requests are logged by the shop itself, as JSON.
 accesslog = None
 errorlog = "-"
+# systemd steers the server; another way in would only be another thing to guard.
+control_socket_disable = True
 # A heartbeat file on a busy disk would stop workers that are healthy.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
