@@ -68,6 +68,7 @@ def spawn(machine: str, root: Path, bridge: str, console: Path) -> None:
                     "--quiet",
                     "--collect",
                     f"--unit={unit}",
+                    f"--description=Lab host {machine}",
                     *(f"-p{item}" for item in properties),
                     *command,
                 ]
