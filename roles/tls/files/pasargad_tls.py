@@ -2,7 +2,7 @@
 """Keep the certificate that the edge serves: `pasargad-tls ensure|bootstrap|check`.
 
 The role's settings are in /etc/pasargad/tls/tls.json. `live` is a link to a set of two files, certificate and key, that
-belong together: it is replaced by one rename(2), so the edge never loads half of a new pair. A set is checked (key fits,
+belong together: it is replaced by one rename(2), so the edge never loads half of a new pair. A set is checked (key,
 dates, names) before it becomes live. `ensure` prints one JSON line; errors say what to do.
 """
 
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 
 SETTINGS = Path("/etc/pasargad/tls/tls.json")
 CERTBOT_NAME = "pasargad"
+SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # A renewal may fail for a while (the server is down, a network hiccup) before it is worth stopping a deploy.
 ALARM_DAYS = 7
 
@@ -251,7 +252,14 @@ def certbot(settings: Settings) -> subprocess.CompletedProcess[str]:
     ]  # fmt: skip
     for name in settings.names:
         command += ["--domain", name]
-    return run(*command, env={"REQUESTS_CA_BUNDLE": settings.ca_path} if settings.ca_path else None)
+    if not settings.ca_path:
+        return run(*command)
+    extra = Path(settings.ca_path)
+    if not extra.is_file():
+        raise TlsError(f"{extra} does not exist on this host: put the authority there, or empty pasargad_acme_ca_path")
+    bundle = settings.home / "acme-authorities.pem"
+    bundle.write_bytes(SYSTEM_AUTHORITIES.read_bytes() + b"\n" + extra.read_bytes())
+    return run(*command, env={"REQUESTS_CA_BUNDLE": str(bundle)})
 
 
 def forgotten(text: str) -> bool:
