@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = (
-    *("roles", "templates", "library", "module_utils", "filter_plugins", "action_plugins", "group_vars", "playbooks"),
-    *("monitoring", "requirements.yml"),
+    *("roles", "templates", "library", "module_utils", "filter_plugins", "action_plugins", "group_vars"),
+    *("monitoring", "playbooks/deploy.yml", "requirements.yml"),
 )
 # Rooms in which each entry is a source of its own.
-SPLIT = {"roles", "module_utils", "playbooks", "group_vars"}
+SPLIT = {"roles", "module_utils", "group_vars"}
 # None of these reaches a host while it is provisioned.
 IGNORED_DIRECTORIES = {"__pycache__", "molecule", "tests", ".git"}
 IGNORED_FILES = {"README.md"}

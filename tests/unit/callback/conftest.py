@@ -23,6 +23,18 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"), "ANSIBLE_LOCALHOST_WARNING": "False", **more}
 
 
+def run_book(book: Path, *words: str, hosts: str = "localhost,", **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook with the repository's configuration and return what came out."""
+    return subprocess.run(
+        [ANSIBLE, "-i", hosts, *words, book],
+        env=environment(**env),
+        cwd=book.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 @pytest.fixture
 def play(tmp_path: Path) -> Run:
     """Run tasks as a play on localhost and return what came out."""
@@ -37,13 +49,6 @@ def play(tmp_path: Path) -> Run:
         book = tmp_path / "try.yml"
         content = {"name": "Try", "hosts": "all", "connection": "local", "gather_facts": False, "tasks": tasks, **keys}
         book.write_text(yaml.safe_dump([content], sort_keys=False))
-        return subprocess.run(
-            [ANSIBLE, "-i", hosts, *words, book],
-            env=environment(**(env or {})),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return run_book(book, *words, hosts=hosts, **(env or {}))
 
     return run

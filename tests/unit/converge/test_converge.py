@@ -1,0 +1,160 @@
+"""Provisioning ends at once for a host that nothing has changed for, and says what changed otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from pasargad_converge.fingerprint import difference, files_by_source, fingerprint, values_by_source
+
+from tests.unit.callback.conftest import REPO, run_book
+
+Converge = Callable[..., tuple[bool, str]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small repository."""
+    for name in ("roles/postgres/tasks/main.yml", "roles/redis/tasks/main.yml", "templates/env.j2", "requirements.yml"):
+        (tmp_path / "repo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "repo" / name).write_text(name)
+    return tmp_path / "repo"
+
+
+def digest(root: Path) -> str:
+    """The fingerprint of its files."""
+    return fingerprint(files_by_source(root, []))
+
+
+def test_each_role_is_a_source(root: Path) -> None:
+    assert set(files_by_source(root, [])) == {"roles/postgres", "roles/redis", "templates", "requirements.yml"}
+    assert "roles/redis" not in files_by_source(root, ["roles/redis"])
+
+
+@pytest.mark.parametrize("change", ["content", "name", "mode", "new"])
+def test_what_changes_the_fingerprint(root: Path, change: str) -> None:
+    before, file = files_by_source(root, []), root / "roles/redis/tasks/main.yml"
+    if change == "content":
+        file.write_text("other")
+    elif change == "name":
+        file.rename(file.with_name("other.yml"))
+    elif change == "mode":
+        file.chmod(0o755)
+    else:
+        file.with_name("new.yml").write_text("")
+    after = files_by_source(root, [])
+    assert difference(before, after) == "roles/redis"
+    assert fingerprint(before) != fingerprint(after)
+
+
+def test_what_does_not_change_it(root: Path) -> None:
+    before = digest(root)
+    for name in ("README.md", "molecule/default/converge.yml", "tests/test_x.py", "tasks/__pycache__/x.pyc"):
+        path = root / "roles/redis" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (root / "roles/redis/tasks/main.yml").touch()
+    assert digest(root) == before
+
+
+def test_secrets_count_but_share_one_digest() -> None:
+    def secret(name: str) -> bool:
+        return name.startswith("vault_")
+
+    one = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "y"}, secret)
+    two = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "z"}, secret)
+    assert set(one) == {"pasargad_domain", "secrets"}
+    assert difference(one, two) == "secrets"
+
+
+def test_a_long_difference_is_cut() -> None:
+    assert difference({}, dict.fromkeys("abcdef", "1")) == "a, b, c, d and 2 more"
+
+
+@pytest.fixture
+def converge(root: Path, tmp_path: Path) -> Converge:
+    """Run a play that provisions one host (this machine) by a role that leaves a mark."""
+    mark = tmp_path / "mark"
+
+    def run(*words: str) -> tuple[bool, str]:
+        mark.unlink(missing_ok=True)
+        variables = {"pasargad_repo_root": str(root), "converge_record": str(tmp_path / "state" / "converge.json")}
+        role = {"ansible.builtin.import_role": {"name": "converge"}}
+        provision = {"name": "any | Provision", "ansible.builtin.file": {"path": str(mark), "state": "touch"}}
+        book = [
+            {"hosts": "all", "name": "Provision", "tasks": [role, provision]},
+            {"hosts": "all", "name": "Provision again", "tasks": [role, provision]},
+            {
+                "hosts": "all",
+                "name": "Remember",
+                "tasks": [{"ansible.builtin.import_role": {"name": "converge", "tasks_from": "record"}}],
+            },
+        ]
+        plays = tmp_path / "book.json"
+        keys = {"connection": "local", "gather_facts": False, "vars": variables}
+        plays.write_text(json.dumps([{**each, **keys} for each in book]))
+        done = run_book(plays, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return mark.exists(), done.stdout
+
+    return run
+
+
+def test_a_host_is_provisioned_once(converge: Converge) -> None:
+    assert converge()[0]
+    provisioned, output = converge()
+    assert not provisioned
+    assert "unchanged" in output
+    assert "0 changed" in output
+
+
+def test_a_changed_role_provisions_again_and_is_named(converge: Converge, root: Path) -> None:
+    converge()
+    (root / "roles/redis/tasks/main.yml").write_text("other")
+    provisioned, output = converge()
+    assert provisioned
+    assert "because of roles/redis" in output
+
+
+def test_a_changed_value_and_a_changed_secret_provision_again(converge: Converge) -> None:
+    converge("-e", "pasargad_domain=a.test", "-e", "vault_pasargad_thing=first-secret")
+    assert not converge("-e", "pasargad_domain=a.test", "-e", "vault_pasargad_thing=first-secret")[0]
+    provisioned, output = converge("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=first-secret")
+    assert provisioned
+    assert "pasargad_domain" in output
+    provisioned, output = converge("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=other-secret")
+    assert provisioned
+    assert "because of secrets" in output
+
+
+def test_full_provisions_in_any_case(converge: Converge) -> None:
+    converge()
+    assert converge("-e", "pasargad_converge=full")[0]
+    assert not converge()[0]
+
+
+def test_check_mode_records_nothing(converge: Converge, tmp_path: Path) -> None:
+    converge("--check")
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_damaged_record_provisions_again(converge: Converge, tmp_path: Path) -> None:
+    converge()
+    (tmp_path / "state" / "converge.json").write_text('{"fingerprint": ')
+    assert converge()[0]
+
+
+def test_the_record_is_for_root_alone_and_holds_no_secret(converge: Converge, tmp_path: Path) -> None:
+    converge("-e", "vault_pasargad_thing=first-secret")
+    record = tmp_path / "state" / "converge.json"
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert "first-secret" not in record.read_text()
+    assert "vault_pasargad_thing" not in record.read_text()
+
+
+def test_every_ignored_source_exists() -> None:
+    defaults = yaml.safe_load((REPO / "roles/converge/defaults/main.yml").read_text())
+    assert [name for name in defaults["converge_ignored"] if not (REPO / name).exists()] == []
