@@ -49,7 +49,7 @@ class Environments:
     def take(self, name: str) -> None:
         """Copy an inventory of the repository, without its vault."""
         target = self.root / "inventories" / name
-        shutil.copytree(ROOT / "inventories" / name, target, ignore=shutil.ignore_patterns("vault.yml"))
+        shutil.copytree(ROOT / "inventories" / name, target, symlinks=True, ignore=shutil.ignore_patterns("vault.yml"))
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run an Ansible command with the repository's configuration, without a terminal."""

@@ -68,3 +68,13 @@ def test_the_examples_are_complete_and_no_secret_is_shown(filled: Environments) 
         assert ran.returncode == 0, said(ran)
         shown = [secret for secret in filled.secrets(name).values() if secret and secret in said(ran)]
         assert shown == []
+
+
+def test_hosts_that_do_not_answer_are_all_named_before_anything_is_done(filled: Environments) -> None:
+    nowhere = ["-e", "ansible_connection=ssh", "-e", "ansible_host=127.0.0.1", "-e", "ansible_port=1"]
+    ran = filled.play("production", "inventory_check", *nowhere)
+    assert ran.returncode != 0
+    assert "3 of 3 hosts cannot be reached. Nothing was changed." in said(ran)
+    for host in ("web1", "web2", "db1"):
+        assert f"{host} at 127.0.0.1: Failed to connect to the host via ssh: " in said(ran)
+    assert "inventories/production/hosts.yml (ansible_host, ansible_user," in said(ran)
