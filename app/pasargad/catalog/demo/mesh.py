@@ -216,7 +216,7 @@ def plate(loop: Sequence[Flat], z: float, hole: Sequence[Flat] | None = None) ->
     cx, cy = sum(p[0] for p in loop) / len(loop), sum(p[1] for p in loop) / len(loop)
     inner = hole if hole is not None else [(cx + (x - cx) * 0.001, cy + (y - cy) * 0.001) for x, y in loop]
     gap = max(math.hypot(a[0] - b[0], a[1] - b[1]) for a, b in zip(loop, inner, strict=True))
-    rings = max(1, round(gap / 1.6))
+    rings = max(1, round(gap / 3.2))
     rows = [
         [
             (ox + (ix - ox) * k / rings, oy + (iy - oy) * k / rings, z)

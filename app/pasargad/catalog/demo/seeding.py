@@ -42,7 +42,7 @@ def seed(catalogue: Catalogue) -> Iterator[Good]:
         product = Product.objects.filter(slug=good.slug).first()
         if product is None:
             # Published one after the other, mixed over the shelves, so that “newest” shows a bit of everything.
-            age = timedelta(days=1 + place % 6 * 9 + place // 6 * 2)
+            age = timedelta(days=8 + place * 7 % len(catalogue.goods) * 5)
             product = add_good(good, categories[good.shelf.slug], now - age)
         if product.images.count() < PICTURES:
             yield good

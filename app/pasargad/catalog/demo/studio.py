@@ -20,6 +20,7 @@ from .mesh import Mesh, Point, Scene, cross, unit
 Colour = tuple[int, int, int]
 
 OVERSAMPLE = 2
+SOFT = 4  # paper and shadows have no edges: they are drawn so many times smaller
 SUN = unit((-0.62, -0.50, 0.86))
 SKY = [unit(p) for p in ((0.75, -0.35, 0.7), (-0.2, -0.9, 0.55), (0.3, 0.6, 0.9), (-0.85, 0.3, 0.6), (0.05, -0.1, 1.0))]
 MAP_SIZE = 300
@@ -59,6 +60,7 @@ class Studio:
         scene, finishes = self.scene, self.finishes
         camera = Camera(scene, shot)
         canvas = cast_shadow(sweep(shot), camera, shot, self.light)
+        canvas = canvas.resize((shot.width * OVERSAMPLE, shot.height * OVERSAMPLE), Image.Resampling.BICUBIC)
         lamps = any(finishes[mesh.part].glow for mesh in scene)
         if lamps:
             canvas = halo(canvas, scene, finishes, camera, 0.55)
@@ -78,9 +80,7 @@ class Camera:
 
     def __init__(self, scene: Scene, shot: Shot) -> None:
         a, e = math.radians(shot.azimuth), math.radians(shot.elevation)
-        points = [
-            p for mesh in scene for group in (mesh.rows, mesh.facets) for row in group[::3] or group for p in row[::2]
-        ]
+        points = [p for mesh in scene for group in (mesh.rows, mesh.facets) for row in thinned(group) for p in row[::2]]
         low = [min(p[k] for p in points) for k in range(3)]
         high = [max(p[k] for p in points) for k in range(3)]
         mid = tuple((low[k] + high[k]) / 2 for k in range(3))
@@ -110,6 +110,11 @@ class Camera:
             self.oy - (dx * u[0] + dy * u[1] + dz * u[2]) * k,
             depth,
         )
+
+
+def thinned(group: list[list[Point]]) -> list[list[Point]]:
+    """Every third row and the last one, where tips are."""
+    return [*group[:-1:3], *group[-1:]]
 
 
 class DepthMap:
@@ -320,7 +325,7 @@ def blend3(low: object, mid: object, high: object, t: float) -> Colour:
 
 def sweep(shot: Shot) -> Image.Image:
     """A paper backdrop: lit from the upper left, a little darker to the corners and where wall turns into table."""
-    width, height = shot.width * OVERSAMPLE, shot.height * OVERSAMPLE
+    width, height = shot.width * OVERSAMPLE // SOFT, shot.height * OVERSAMPLE // SOFT
     small = Image.new("RGB", (96, max(2, round(96 * height / width))))
     pixels = small.load()
     w, h = small.size
@@ -341,25 +346,23 @@ def cast_shadow(canvas: Image.Image, camera: Camera, shot: Shot, light: Lighting
     """The sun's shadow on the table and the dark line where things touch it."""
     lx, ly, lz = light.sun.light
     table = min(p[2] for face in light.blockers for p in face)
-    half = (canvas.width // 4, canvas.height // 4)
-    far, near = Image.new("L", half, 0), Image.new("L", half, 0)
+    far, near = Image.new("L", canvas.size, 0), Image.new("L", canvas.size, 0)
     far_draw, near_draw = ImageDraw.Draw(far), ImageDraw.Draw(near)
     spread = light.bias / 0.028
     for face in light.blockers:
         ground = [
             camera.project((p[0] - lx / lz * (p[2] - table), p[1] - ly / lz * (p[2] - table), table)) for p in face
         ]
-        far_draw.polygon([(p[0] / 4, p[1] / 4) for p in ground], fill=255)
+        far_draw.polygon([(p[0] / SOFT, p[1] / SOFT) for p in ground], fill=255)
         if min(p[2] for p in face) - table < spread * 0.07:
             foot = [camera.project((p[0], p[1], table)) for p in face]
-            near_draw.polygon([(p[0] / 4, p[1] / 4) for p in foot], fill=255)
-    unit_ = canvas.width / 4 / 480
+            near_draw.polygon([(p[0] / SOFT, p[1] / SOFT) for p in foot], fill=255)
+    unit_ = canvas.width / 480
     wide = far.filter(ImageFilter.GaussianBlur(13 * unit_))
     tight = near.filter(ImageFilter.GaussianBlur(5 * unit_))
     broad = near.filter(ImageFilter.GaussianBlur(26 * unit_))
     amount = ImageChops.screen(wide.point(lambda v: int(v * 0.34)), tight.point(lambda v: int(v * 0.42)))
     amount = ImageChops.screen(amount, broad.point(lambda v: int(v * 0.22)))
-    amount = amount.resize(canvas.size, Image.Resampling.BICUBIC)
     tint = tuple(int(c * 0.30) for c in shot.backdrop)
     return Image.composite(Image.new("RGB", canvas.size, tint), canvas, amount)
 

@@ -58,7 +58,7 @@ def lantern() -> Scene:
             scene += paint("main", tube(path, 2.3, sides=10))
     scene += paint("main", extrude(circle(36, 60), 0, 9))
     scene += paint("main", lathe([(33, 128), (34, 136), (26, 146), (9, 152), (6, 158), (0.1, 159)], segments=72))
-    handle = [(13 * math.cos(math.pi * k / 16), 0.0, 157 + 15 * math.sin(math.pi * k / 16)) for k in range(17)]
+    handle = [(8 * math.cos(math.pi * k / 16), 0.0, 151 + 20 * math.sin(math.pi * k / 16)) for k in range(17)]
     return scene + paint("main", tube(handle, 1.9, sides=12))
 
 
