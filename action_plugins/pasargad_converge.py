@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
             if (name.startswith(prefixes) or name in IDENTITY) and not name.startswith(NOT_PROVISIONING)
         ]
         values = {name: self._resolve(name, task_vars[name]) for name in sorted(names)}
-        return {**files, **values_by_source(values, is_secret_name)}
+        return {**files, **values_by_source(values, is_secret_name, root)}
 
     def _resolve(self, name: str, value: Any) -> Any:
         """Return the value as tasks would see it; one that needs the host's facts counts as it is written."""

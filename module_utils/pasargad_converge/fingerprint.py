@@ -59,16 +59,19 @@ def _files(entry: Path) -> list[Path]:
     return found
 
 
-def values_by_source(values: Mapping[str, Any], is_secret: Callable[[str], bool]) -> dict[str, str]:
-    """Return a digest for each value; all secrets share one, so that none can be guessed by its digest alone."""
-    digests = {name: _digest(value) for name, value in values.items() if not is_secret(name)}
-    digests[SECRETS] = _digest({name: value for name, value in values.items() if is_secret(name)})
+def values_by_source(values: Mapping[str, Any], is_secret: Callable[[str], bool], root: Path) -> dict[str, str]:
+    """Return a digest for each value; all secrets share one, so that none can be guessed by its digest alone.
+
+    Where the repository lies is left out: a colleague's clone provisions the same.
+    """
+    digests = {name: _digest(value, root) for name, value in values.items() if not is_secret(name)}
+    digests[SECRETS] = _digest({name: value for name, value in values.items() if is_secret(name)}, root)
     return digests
 
 
-def _digest(value: Any) -> str:
+def _digest(value: Any, root: Path) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return hashlib.sha256(text.replace(str(root), "").encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def fingerprint(sources: Mapping[str, str]) -> str:

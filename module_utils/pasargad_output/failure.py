@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 LAST_LOG_LINES = 30
+LAST_TRACEBACK_LINES = 6
 HIDDEN = "the task handles secrets, so its output is hidden (no_log); its name says what it did"
 AGAIN = "mend the cause, then run the same command again: it goes on where this run stopped"
 UNREACHABLE = "ssh to the host with the address and user of the inventory; then run the same command again"
@@ -76,9 +78,20 @@ def _facts(result: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, s
 
 
 def _lines(value: Any) -> list[str]:
-    if isinstance(value, list | tuple):
-        return [str(line) for line in value]
-    return str(value).splitlines() if value else []
+    lines = [str(line) for line in value] if isinstance(value, list | tuple) else str(value or "").splitlines()
+    return [shown for line in lines for shown in _readable(line)]
+
+
+def _readable(line: str) -> list[str]:
+    """Return a log line of JSON as people read it, with the end of its traceback; any other line as it is."""
+    try:
+        record = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or "message" not in record:
+        return [line]
+    values = [str(record.get(key, "")) for key in ("time", "level", "logger", "message", "method", "path", "status")]
+    return [" ".join(filter(None, values)), *str(record.get("exception") or "").splitlines()[-LAST_TRACEBACK_LINES:]]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

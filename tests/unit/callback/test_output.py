@@ -85,6 +85,17 @@ def test_a_failure_names_phase_host_cause_log_and_next_command(play: Run, tmp_pa
     assert lines[-1] == "next: journalctl -u pasargad-web@green"
 
 
+def test_log_lines_of_json_are_made_readable(play: Run, tmp_path: Path) -> None:
+    trace = "Traceback\n" + "\n".join(f"  line {number}" for number in range(40)) + "\nKeyError: 'product_card'"
+    record = {"time": "13:34", "level": "error", "logger": "shop", "message": "Failed", "path": "/", "exception": trace}
+    details = {"log": [json.dumps(record), "plain words", '{"half": '], "x": 1}
+    done = play([answer("any | Start", failed=True, msg="500", pasargad={"details": details})], env=library(tmp_path))
+    assert "log      | 13:34 error shop Failed /\n" in done.stdout
+    assert "| KeyError: 'product_card'\n" in done.stdout
+    assert "line 3\n" not in done.stdout
+    assert '| plain words\n           | {"half": \n' in done.stdout
+
+
 def test_a_failing_command_shows_its_last_lines(play: Run) -> None:
     done = play([{"name": "any | Fail", "ansible.builtin.shell": "seq 1 90; echo why >&2; exit 3"}])
     assert re.search(r"^  exit +3$", done.stdout, re.M)

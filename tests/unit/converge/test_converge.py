@@ -64,10 +64,19 @@ def test_secrets_count_but_share_one_digest() -> None:
     def secret(name: str) -> bool:
         return name.startswith("vault_")
 
-    one = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "y"}, secret)
-    two = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "z"}, secret)
+    one = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "y"}, secret, Path("/x"))
+    two = values_by_source({"pasargad_domain": "a", "vault_one": "x", "vault_two": "z"}, secret, Path("/x"))
     assert set(one) == {"pasargad_domain", "secrets"}
     assert difference(one, two) == "secrets"
+
+
+def test_another_clone_is_the_same() -> None:
+    def at(root: str) -> dict[str, str]:
+        return values_by_source(
+            {"pasargad_repo_root": root, "tls_files": [f"{root}/files"]}, lambda name: False, Path(root)
+        )
+
+    assert at("/home/one/shop") == at("/srv/two")
 
 
 def test_a_long_difference_is_cut() -> None:
