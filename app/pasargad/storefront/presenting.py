@@ -137,12 +137,38 @@ class Quote:
 def picture(image: ProductImage | None) -> Picture | None:
     if image is None or not image.renditions:
         return None
+    first = image.renditions[0]["name"]
+    # All names of a picture are plain and stand in one place: one question to the storage answers for all of them.
+    base = default_storage.url(first).removesuffix(first)
+    return _picture(base, image.digest, image.alt, image) if image.digest else None
+
+
+class _Pictures(dict[tuple[str, str, str], Picture]):
+    """What was worked out already; a picture's renditions follow from its digest, so nothing in here grows old."""
+
+    LIMIT = 5000
+
+
+_pictures = _Pictures()
+
+
+def _picture(base: str, digest: str, alt: str, image: ProductImage) -> Picture:
+    key = (base, digest, alt)
+    found = _pictures.get(key)
+    if found is None:
+        if len(_pictures) >= _Pictures.LIMIT:
+            _pictures.clear()
+        found = _pictures[key] = _work_out(base, image)
+    return found
+
+
+def _work_out(base: str, image: ProductImage) -> Picture:
     sets: dict[str, list[dict[str, Any]]] = {}
     for item in image.renditions:
         sets.setdefault(item["format"], []).append(item)
 
     def srcset(name: str) -> str:
-        return ", ".join(f"{default_storage.url(item['name'])} {item['width']}w" for item in sets.get(name, []))
+        return ", ".join(f"{base}{item['name']} {item['width']}w" for item in sets.get(name, []))
 
     jpegs = sets.get("jpeg") or image.renditions
     middle = min(jpegs, key=lambda item: abs(item["width"] - 640))
@@ -150,7 +176,7 @@ def picture(image: ProductImage | None) -> Picture | None:
         alt=image.alt,
         width=image.width,
         height=image.height,
-        src=default_storage.url(middle["name"]),
+        src=base + middle["name"],
         srcset_avif=srcset("avif"),
         srcset_webp=srcset("webp"),
         srcset_jpeg=srcset("jpeg"),

@@ -249,3 +249,12 @@ def test_errors_have_pages(client, settings):
     with CaptureQueriesContext(connection) as captured:
         assert errors.server_error(request).status_code == 500
     assert len(captured) == 0
+
+
+def test_a_card_changes_with_its_product_though_it_is_kept(client):
+    variant = make_variant(stock=9, product=make_product(name="First name"))
+    assert "First name" in client.get("/shop/").content.decode()
+    Product.objects.update(name="Second <name>")
+    assert "Second &lt;name&gt;" in client.get("/shop/").content.decode()
+    Variant.objects.filter(pk=variant.pk).update(on_hand=0)
+    assert "Sold out" in client.get("/shop/").content.decode()
