@@ -139,7 +139,8 @@ def test_a_provider_that_is_away_costs_neither_the_order_nor_a_second_charge(sho
     page = shopper.place()
     order = Order.objects.get()
     assert page.url.endswith(f"/orders/{order.token}/?payment=unavailable")
-    assert PaymentAttempt.objects.get().status == "created"
+    # "pending" if the webhook of the lost intent has come meanwhile: it heals the attempt too.
+    assert PaymentAttempt.objects.get().status in ("created", "pending")
     shopper.pay(shopper.post(f"/orders/{order.token}/pay/", {}))
     order.refresh_from_db()
     assert order.status == Status.PAID
@@ -223,3 +224,18 @@ def test_a_message_without_the_right_signature_is_refused(shop):
         f"{shopper.base}/webhooks/stripe/", data=b'{"object": "event"}', headers={"Stripe-Signature": "t=1,v1=00"}
     )
     assert answer.status_code == 400 and not WebhookEvent.objects.exists()
+
+
+def test_where_the_provider_has_no_page_the_card_is_taken_on_ours(shop, settings):
+    from dataclasses import replace
+
+    settings.STRIPE = replace(settings.STRIPE, payment_page_url="")
+    shopper, _ = shop
+    shopper.add(make_variant().sku)
+    page = shopper.place()
+    attempt = PaymentAttempt.objects.get()
+    assert page.status_code == 200 and attempt.client_secret in page.text
+    assert settings.STRIPE.publishable_key in page.text and settings.STRIPE.secret_key not in page.text
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src 'self' https://js.stripe.com" in policy and "frame-src https://js.stripe.com" in policy
+    assert "js.stripe.com" not in shopper.get("/cart/").headers["Content-Security-Policy"]

@@ -1,0 +1,174 @@
+"""What is done when the provider's word arrives: once, whoever brings it, and only for the right money."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from testing.factories import make_order, make_variant
+
+from pasargad.notifications.models import Mail
+from pasargad.orders.models import Order, Status
+from pasargad.payments.gateway import Intent
+from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
+from pasargad.payments.refunds import refund_open
+from pasargad.payments.services import payment_settle, webhook_receive
+
+
+def attempt_for(order: Order, number: int = 1, **fields) -> PaymentAttempt:
+    values = {"status": "pending", "intent_id": f"pi_{order.pk}_{number}"} | fields
+    return PaymentAttempt.objects.create(
+        order=order, number=number, amount_minor=order.total_minor, currency=order.currency,
+        idempotency_key=f"test-{order.pk}-{number}", **values,
+    )  # fmt: skip
+
+
+def paid(attempt: PaymentAttempt) -> Intent:
+    return Intent(
+        id=attempt.intent_id or "pi_new", status="succeeded", amount=attempt.amount_minor,
+        received=attempt.amount_minor, currency=attempt.currency, client_secret="",
+        attempt_key=attempt.idempotency_key, error="",
+    )  # fmt: skip
+
+
+def together(action, count: int = 6) -> list[BaseException]:
+    start, failures = threading.Barrier(count), []
+
+    def run() -> None:
+        try:
+            connection.ensure_connection()
+            start.wait(10)
+            action()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return failures
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_messengers_at_once_settle_once():
+    variant = make_variant(stock=3)
+    order = make_order((variant, 1))
+    intent = paid(attempt_for(order))
+    assert together(lambda: payment_settle(intent, actor="test")) == []
+    variant.refresh_from_db()
+    assert Order.objects.get().status == Status.PAID
+    assert (variant.on_hand, variant.reserved) == (2, 0)
+    assert order.events.filter(after="paid").count() == Mail.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copies_of_an_event_at_once_count_once():
+    order = make_order()
+    attempt = attempt_for(order)
+    subject = {
+        "id": attempt.intent_id, "object": "payment_intent", "status": "succeeded", "amount": order.total_minor,
+        "amount_received": order.total_minor, "currency": order.currency, "metadata": {},
+    }  # fmt: skip
+    event = {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded", "data": {"object": subject}}
+    results = []
+    assert together(lambda: results.append(webhook_receive(event))) == []
+    assert sorted(results) == [False] * 5 + [True]
+    assert WebhookEvent.objects.count() == 1 and Order.objects.get().status == Status.PAID
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_whose_work_fails_is_not_noted_and_works_when_it_comes_again(monkeypatch):
+    from pasargad.payments import services
+
+    order = make_order()
+    intent = paid(attempt_for(order))
+    event = {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded",
+             "data": {"object": {"id": intent.id, "object": "payment_intent", "status": "succeeded",
+                                 "amount": intent.amount, "amount_received": intent.received,
+                                 "currency": intent.currency}}}  # fmt: skip
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("the power went out")
+
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(services, "order_paid", fail)
+        webhook_receive(event)
+    assert not WebhookEvent.objects.exists() and Order.objects.get().status == Status.AWAITING_PAYMENT
+    assert webhook_receive(event)
+    assert Order.objects.get().status == Status.PAID
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", [{"received": 1}, {"currency": "eur"}])
+def test_the_wrong_money_pays_for_nothing_and_goes_back(change):
+    variant = make_variant(stock=1)
+    order = make_order((variant, 1))
+    payment_settle(replace(paid(attempt_for(order)), **change), actor="test")
+    variant.refresh_from_db()
+    assert Order.objects.get().status == Status.REFUND_DUE and variant.reserved == 0
+    assert Refund.objects.get().amount_minor == change.get("received", order.total_minor)
+
+
+@pytest.mark.django_db
+def test_an_intent_is_found_by_its_key_when_its_id_was_never_stored():
+    order = make_order()
+    attempt = attempt_for(order, status="created", intent_id=None)
+    payment_settle(paid(attempt), actor="test")
+    attempt.refresh_from_db()
+    assert (attempt.intent_id, attempt.status) == ("pi_new", "succeeded")
+    assert Order.objects.get().status == Status.PAID
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("late", ["requires_payment_method", "processing", "canceled", "requires_action"])
+def test_what_is_paid_stays_paid_whatever_comes_late(late):
+    attempt = attempt_for(make_order())
+    payment_settle(paid(attempt), actor="test")
+    payment_settle(replace(paid(attempt), status=late, received=0), actor="test")
+    attempt.refresh_from_db()
+    assert attempt.status == "succeeded" and Order.objects.get().status == Status.PAID
+
+
+@pytest.mark.django_db
+def test_a_payment_of_somebody_else_changes_nothing():
+    order = make_order()
+    stranger = replace(paid(attempt_for(order)), id="pi_unknown", attempt_key="unknown")
+    payment_settle(stranger, actor="test")
+    assert Order.objects.get().status == Status.AWAITING_PAYMENT
+
+
+@pytest.mark.django_db
+def test_an_order_has_one_live_attempt():
+    order = make_order()
+    attempt_for(order, 1, status="cancelled")
+    attempt_for(order, 2)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        attempt_for(order, 3)
+
+
+@pytest.mark.django_db
+def test_no_more_goes_back_than_came():
+    order = make_order()
+    attempt = attempt_for(order, status="succeeded", received_minor=order.total_minor)
+    refund_open(attempt, order.total_minor, "all of it")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        refund_open(attempt, 1, "and more")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_full_refunds_at_once_are_one():
+    order = make_order()
+    attempt = attempt_for(order, status="succeeded", received_minor=order.total_minor)
+
+    def refund() -> None:
+        with transaction.atomic():
+            refund_open(attempt, order.total_minor, "all of it")
+
+    failures = together(refund)
+    assert len(failures) == 5 and all(isinstance(failure, IntegrityError) for failure in failures)
+    assert Refund.objects.count() == 1
