@@ -126,7 +126,9 @@ def main() -> None:
         outcome = run(dict(module.params), dry_run=module.check_mode)
     except OperationError as error:
         module.fail_json(
-            msg=error.message, hint=error.hint, pasargad={"phase": phase, "line": error.message, "details": error.details}
+            msg=error.message,
+            hint=error.hint,
+            pasargad={"phase": phase, "line": error.message, "details": error.details},
         )
     report = {"phase": phase, "line": outcome.summary, "details": outcome.details}
     returned = {key: outcome.details[key] for key in ("deploy_id", "fencing") if key in outcome.details}

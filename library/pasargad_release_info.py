@@ -11,9 +11,8 @@ description:
   - Changes nothing and takes no lock.
 options:
   release:
-    description: The content of RELEASE.json; with it the module tells whether that release serves already and what is missing.
-    type: dict
-    default: {}
+    description: The content of RELEASE.json; with it the module tells whether that release serves already and what is
+    missing. type: dict default: {}
   env:
     description: Digest of the environment; empty means the newest one on the host.
     type: str

@@ -1,7 +1,7 @@
 """Drive a deployed shop on lab hosts: the one door of end-to-end tests and benchmarks to playbooks and hosts.
 
 `Shop(lab=N)` stands for lab N with the hosts store1 and outside. Its methods run the very commands an operator types,
-measured from Enter to prompt. Run as a program it deploys a lab (`python3 -m tests.shop up --lab N`) or removes it (`down`).
+measured from Enter to prompt. As a program it deploys a lab (`python3 -m tests.shop up --lab N`) or removes it.
 """
 
 from __future__ import annotations

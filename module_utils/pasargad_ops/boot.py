@@ -15,7 +15,8 @@ from .switch import reconcile, revert
 
 
 def bring_back(config: ReleaseConfig) -> Outcome:
-    """Recreate live.sock from the state, putting an unconfirmed switch back, and start the slot that serves; does not wait for it."""
+    """Recreate live.sock from the state, putting an unconfirmed switch back, and start the slot that serves; does not
+    wait for it."""
     with held(config.lock_file):
         state = reconcile(config, booting=True)
     if state.active is None:
@@ -47,7 +48,8 @@ def retire(config: ReleaseConfig, slot: str) -> Outcome:
 
 
 def execute(config: ReleaseConfig, role: str, slot: str) -> None:
-    """Become the web server or the worker of a slot; the links are resolved here, once, and never again while it runs."""
+    """Become the web server or the worker of a slot; the links are resolved here, once, and never again while it
+    runs."""
     directory = config.slot_link(slot).resolve()
     release = read_release(directory)
     if release is None:
@@ -77,4 +79,4 @@ def execute(config: ReleaseConfig, role: str, slot: str) -> None:
     if role not in commands:
         raise Refused(f"a slot has no {role!r}", hint="one of: web, worker")
     sys.stdout.flush()
-    os.execv(python, commands[role])  # noqa: S606
+    os.execv(python, commands[role])

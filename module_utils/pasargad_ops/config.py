@@ -1,4 +1,5 @@
-"""Hold what the release operations must know about a host; rendered once, read by the module and by the timers alike."""
+"""Hold what the release operations must know about a host; rendered once, read by the module and by the timers
+alike."""
 
 from __future__ import annotations
 

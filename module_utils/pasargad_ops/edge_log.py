@@ -1,7 +1,9 @@
-"""Count at the edge: which requests were served and lost, and how fast, from the proxy's access log of one JSON object a line.
+"""Count at the edge: which requests were served and lost, and how fast, from the proxy's access log of one JSON
+object a line.
 
-Lost is what a shopper got no page for: 502, 503 without the application having said so, 504, and any other 5xx that the proxy made up
-itself. A 5xx that the application answered is an error of the release, not a lost request; it is counted apart.
+Lost is what a shopper got no page for: 502, 503 without the application having said so, 504, and any other 5xx that
+the proxy made up itself. A 5xx that the application answered is an error of the release, not a lost request; it is
+counted apart.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ class Position:
 
 @dataclass(frozen=True)
 class Count:
-    """What the edge saw: requests in all, lost, answered 5xx by the application, and the 95th percentile in milliseconds."""
+    """What the edge saw: requests in all, lost, answered 5xx by the application, and the 95th percentile in
+    milliseconds."""
 
     requests: int
     lost: int

@@ -1,7 +1,8 @@
 """Keep the journal of phases and the audit of deploys, both one JSON object a line.
 
-Each phase writes its intent before it acts and its end after; a crash leaves an intent without an end, which the next run sees.
-Tests hold or kill an operation at a journal point by a fault file; without that file nothing is looked up but its absence.
+Each phase writes its intent before it acts and its end after; a crash leaves an intent without an end, which the next
+run sees. Tests hold or kill an operation at a journal point by a fault file; without that file nothing is looked up
+but its absence.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Journal:
 def obey_fault(phase: str, event: str) -> None:
     """Hold or die at the point that a test wrote into the fault file, once.
 
-    The file is `{"point": "switch:renamed", "action": "hold" | "kill"}` and only root can write it. Before acting, the file is renamed
-    to `.hit`, by which the test knows that the point was reached.
+    The file is `{"point": "switch:renamed", "action": "hold" | "kill"}` and only root can write it. Before acting,
+    the file is renamed to `.hit`, by which the test knows that the point was reached.
     """
     fault = read_json(FAULT_FILE)
     if not fault or fault["point"] != f"{phase}:{event}":

@@ -1,8 +1,9 @@
 """Give the whole fleet to one deploy at a time: who deploys, since when, in which phase, with which fencing number.
 
-A playbook is many processes, so no kernel lock spans it. The lease is a file on each web host; the first host hands out the fencing
-number and the others accept none that is lower than the last they saw. A lease whose owner is proven dead (same controller, its
-process gone) or silent for longer than the time to live is taken over; no human has to remove anything.
+A playbook is many processes, so no kernel lock spans it. The lease is a file on each web host; the first host hands
+out the fencing number and the others accept none that is lower than the last they saw. A lease whose owner is proven
+dead (same controller, its process gone) or silent for longer than the time to live is taken over; no human has to
+remove anything.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def read_lease(config: ReleaseConfig) -> Lease | None:
 def is_dead(lease: Lease, asker: Owner, living_pids: tuple[int, ...], *, now: float, ttl_seconds: float) -> bool:
     """Decide whether the lease's owner is gone.
 
-    Proven: it ran on the asker's controller, and either that machine has booted since or the asker does not see its process.
-    Presumed: nobody has renewed the lease for `ttl_seconds`.
+    Proven: it ran on the asker's controller, and either that machine has booted since or the asker does not see its
+    process. Presumed: nobody has renewed the lease for `ttl_seconds`.
     """
     if lease.owner.controller == asker.controller:
         if lease.owner.boot_id != asker.boot_id:

@@ -24,7 +24,8 @@ def release_paths(config: ReleaseConfig, release_id: str) -> tuple[Path, Path]:
 
 
 def unit_properties(config: ReleaseConfig, release_id: str, env: str, *, migrator: bool) -> dict[str, str | list[str]]:
-    """Return the systemd properties under which a command of the release runs; secrets come from files that systemd reads."""
+    """Return the systemd properties under which a command of the release runs; secrets come from files that systemd
+    reads."""
     app, deps = release_paths(config, release_id)
     files = [str(config.env_dir / f"{env}.env")]
     if migrator:
@@ -59,7 +60,8 @@ def manage(
     timeout: float = 120,
     check: bool = True,
 ) -> shell.Finished:
-    """Run `manage.py ARGUMENTS` and return its output; secrets go through files and standard input, never through arguments."""
+    """Run `manage.py ARGUMENTS` and return its output; secrets go through files and standard input, never through
+    arguments."""
     command = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe"]
     for name, value in unit_properties(config, release_id, env, migrator=migrator).items():
         command += [f"--property={name}={each}" for each in ([value] if isinstance(value, str) else value)]

@@ -11,7 +11,8 @@ from .state import State
 def write_metrics(config: ReleaseConfig, state: State, *, deploy_seconds: float, counted: Count) -> None:
     """Write the metrics of the deploy that has just ended."""
     content = state.content(state.active)
-    labels = f'slot="{state.active}",release="{content.release if content else ""}",version="{state.deployed.get("version", "")}"'
+    release, version = content.release if content else "", state.deployed.get("version", "")
+    labels = f'slot="{state.active}",release="{release}",version="{version}"'
     lines = [
         "# HELP pasargad_release_info The release that serves.",
         "# TYPE pasargad_release_info gauge",

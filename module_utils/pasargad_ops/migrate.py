@@ -1,4 +1,5 @@
-"""Bring the schema forward before a release goes live, once for the fleet, in a way that survives the loss of the controller."""
+"""Bring the schema forward before a release goes live, once for the fleet, in a way that survives the loss of the
+controller."""
 
 from __future__ import annotations
 

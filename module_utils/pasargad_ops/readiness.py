@@ -26,7 +26,7 @@ def look(config: ReleaseConfig, slot: str, *, timeout: float = 5) -> Readiness:
         answer = http.get_from_socket(config.slot_socket(slot), "/health/ready", host=config.domain, timeout=timeout)
     except OSError as error:
         return Readiness(False, "", f"no answer on {config.slot_socket(slot)}: {error}")
-    except Exception as error:  # noqa: BLE001 - a broken HTTP answer is one more way of not being ready
+    except Exception as error:
         return Readiness(False, "", f"broken answer: {error}")
     try:
         health = json.loads(answer.body)
@@ -42,7 +42,8 @@ def look(config: ReleaseConfig, slot: str, *, timeout: float = 5) -> Readiness:
 def wait_until_ready(config: ReleaseConfig, slot: str, release: str) -> float:
     """Wait for `ready_passes` good answers in a row; return the seconds it took.
 
-    Raises NotReady after `ready_timeout_seconds`, or at once when the unit has failed, with the unit's last journal lines.
+    Raises NotReady after `ready_timeout_seconds`, or at once when the unit has failed, with the unit's last journal
+    lines.
     """
     began, wall = time.monotonic(), time.time()
     passes, last = 0, Readiness(False, "", "not asked yet")
@@ -69,8 +70,8 @@ def warm(config: ReleaseConfig, slot: str, paths: list[str]) -> dict[str, float 
 
     A page that answers 5xx, or a p95 above `warm_budget_ms` in the last round, raises NotReady.
     """
-    asked, p95, rounds = 0, 0.0, 0
-    for rounds in range(1, config.warm_rounds + 1):
+    asked, p95 = 0, 0.0
+    for _ in range(config.warm_rounds):
         times = []
         for path in paths:
             try:
@@ -93,4 +94,4 @@ def warm(config: ReleaseConfig, slot: str, paths: list[str]) -> dict[str, float 
             f"{slot} is too slow when warm: p95 {p95:.0f} ms, budget {config.warm_budget_ms:.0f} ms",
             hint="compare with the last release, or raise app_release_warm_budget_ms",
         )
-    return {"p95_ms": round(p95, 1), "requests": asked, "rounds": rounds}
+    return {"p95_ms": round(p95, 1), "requests": asked, "rounds": config.warm_rounds}

@@ -1,7 +1,8 @@
-"""The phases of a deploy on one host, in the order of the protocol; each can be repeated and each leaves traffic safe when it dies.
+"""The phases of a deploy on one host, in the order of the protocol; each can be repeated and each leaves traffic safe
+when it dies.
 
-A phase holds the host lock while it works, renews the lease, brings state and link together, and journals intent and end. What a phase
-needs from another it reads from the host's own files, never from the controller's memory.
+A phase holds the host lock while it works, renews the lease, brings state and link together, and journals intent and
+end. What a phase needs from another it reads from the host's own files, never from the controller's memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import edge_log, units
-from .artefact import Release, parse_release, read_release
+from .artefact import Release, parse_release
 from .config import ReleaseConfig
 from .files import point_link, read_json, write_json
 from .journal import Journal, open_intents, record_terminal
@@ -37,8 +38,9 @@ RETIRE = "pasargad-retire"
 class ReleaseRequest:
     """What one phase is asked to do.
 
-    `release` is the content of RELEASE.json; `env` the digest of the environment (empty: the newest on the host); `owner` who deploys;
-    `living_pids` the playbooks that run on the controller now; `fencing` the first host's number for the others.
+    `release` is the content of RELEASE.json; `env` the digest of the environment (empty: the newest on the host);
+    `owner` who deploys; `living_pids` the playbooks that run on the controller now; `fencing` the first host's number
+    for the others.
     """
 
     phase: str
@@ -272,7 +274,8 @@ def switch(work: Work) -> Outcome:
     state = switch_to(config, state, slot, work.journal)
     return Outcome(
         True,
-        f"{before or 'nothing'} -> {slot} {state.last_switch_ms:.2f} ms, reverts in {config.deadman_seconds} s unless confirmed",
+        f"{before or 'nothing'} -> {slot} {state.last_switch_ms:.2f} ms, "
+        f"reverts in {config.deadman_seconds} s unless confirmed",
         {"switch_ms": state.last_switch_ms, "slot": slot},
     )
 
@@ -292,7 +295,8 @@ def verify(work: Work) -> Outcome:
 
 
 def finish(work: Work) -> Outcome:
-    """Confirm the switch, hand over the background work, keep the old slot hot for a while, write it down, give the lease back."""
+    """Confirm the switch, hand over the background work, keep the old slot hot for a while, write it down, give the
+    lease back."""
     config, state = work.config, load_state(work.config)
     deploy_id = work.journal.deploy_id
     if state.pending:

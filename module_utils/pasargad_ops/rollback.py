@@ -1,4 +1,5 @@
-"""Go back to the release before: by a rename when its slot is still hot, else by starting it again; never onto a schema it cannot serve."""
+"""Go back to the release before: by a rename when its slot is still hot, else by starting it again; never onto a
+schema it cannot serve."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def cost(config: ReleaseConfig, state: State) -> Cost:
 def roll_back(
     config: ReleaseConfig, owner: Owner, *, living_pids: tuple[int, ...] = (), dry_run: bool = False
 ) -> Outcome:
-    """Give traffic back to the other slot's release; raises Refused with the exact way back when that would break the shop."""
+    """Give traffic back to the other slot's release; raises Refused with the exact way back when that would break the
+    shop."""
     state = load_state(config)
     price = cost(config, state)
     if not price.possible:

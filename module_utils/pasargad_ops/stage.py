@@ -116,7 +116,8 @@ def stage_deps(config: ReleaseConfig, release: Release) -> bool:
 
 
 def stage_static(config: ReleaseConfig, release: Release) -> int:
-    """Add the release's hashed files to those of all versions; a file that exists is the same file. Return how many are new."""
+    """Add the release's hashed files to those of all versions; a file that exists is the same file. Return how many
+    are new."""
     archive = verify_part(config, release.parts["static"])
     temporary = config.static.with_name(".static.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -177,7 +178,8 @@ def remove_leftovers(config: ReleaseConfig) -> list[str]:
 
 
 def prune(config: ReleaseConfig, state: State) -> list[str]:
-    """Remove releases, dependencies and environment files that no slot and none of the newest `keep_count` releases uses."""
+    """Remove releases, dependencies and environment files that no slot and none of the newest `keep_count` releases
+    uses."""
     if not config.releases.exists():
         return []
     used = {content.release for content in state.slots.values()}

@@ -1,7 +1,8 @@
 """Remember which slot serves, what each slot holds and what is not yet confirmed.
 
-The state file is the host's word on the release; live.sock must agree with it. `pending` is written before a switch and removed by
-its confirmation: whatever finds it after a crash, a reboot or the deadline puts traffic back to `from_slot`.
+The state file is the host's word on the release; live.sock must agree with it. `pending` is written before a switch
+and removed by its confirmation: whatever finds it after a crash, a reboot or the deadline puts traffic back to
+`from_slot`.
 """
 
 from __future__ import annotations

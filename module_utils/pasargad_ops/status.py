@@ -71,9 +71,8 @@ def describe(status: dict[str, Any]) -> str:
     lock = status["lock"]
     if lock:
         owner = lock["owner"]
-        lines.append(
-            f"lock      {owner['name']}@{owner['controller']}, phase {lock['phase']}, since {ago(lock['acquired'])}, last sign {ago(lock['renewed'])} ago"
-        )
+        who = f"{owner['name']}@{owner['controller']}, phase {lock['phase']}"
+        lines.append(f"lock      {who}, since {ago(lock['acquired'])}, last sign {ago(lock['renewed'])} ago")
         lines.append(f"          next: pasargad-ops break-lock {lock['deploy_id']}")
     else:
         lines.append("lock      free")

@@ -1,7 +1,8 @@
 """Point live.sock at a slot by one rename(2), and put it back when nobody confirms.
 
-The order makes a crash at any instant safe: pending is durable before the timer is armed, the timer is armed before the link moves,
-and the state says `active` only after it has moved. `reconcile` brings link and state together after a crash.
+The order makes a crash at any instant safe: pending is durable before the timer is armed, the timer is armed before
+the link moves, and the state says `active` only after it has moved. `reconcile` brings link and state together after
+a crash.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def arm(config: ReleaseConfig, deploy_id: str) -> None:
 
 
 def switch_to(config: ReleaseConfig, state: State, slot: str, journal: Journal, *, confirm: bool = False) -> State:
-    """Give traffic to `slot`; unless `confirm`, it goes back by itself after `deadman_seconds`. The caller holds the host lock."""
+    """Give traffic to `slot`; unless `confirm`, it goes back by itself after `deadman_seconds`. The caller holds the
+    host lock."""
     if state.content(slot) is None:
         raise Refused(f"{slot} holds no release", hint="run deploy.yml")
     readiness = look(config, slot)
@@ -83,7 +85,8 @@ def confirm(config: ReleaseConfig, state: State, deploy_id: str) -> State:
 
 
 def revert(config: ReleaseConfig, state: State, reason: str) -> State:
-    """Put traffic back to where it came from and mark the release bad; the old slot is still hot, so this takes milliseconds."""
+    """Put traffic back to where it came from and mark the release bad; the old slot is still hot, so this takes
+    milliseconds."""
     pending = state.pending
     if pending is None:
         return state
@@ -105,8 +108,8 @@ def revert(config: ReleaseConfig, state: State, reason: str) -> State:
 def reconcile(config: ReleaseConfig, *, booting: bool = False) -> State:
     """Bring link and state together after a crash; returns the state that holds. The caller holds the host lock.
 
-    An unconfirmed switch is put back when its deadline has passed or the machine has booted since. Otherwise the state's `active` wins,
-    because it is written after the rename.
+    An unconfirmed switch is put back when its deadline has passed or the machine has booted since. Otherwise the
+    state's `active` wins, because it is written after the rename.
     """
     state = load_state(config)
     if state.pending and (booting or time.time() > state.pending.deadline + 1):

@@ -20,7 +20,8 @@ class TreeRequest:
 
 
 def keep_tree(request: TreeRequest, *, dry_run: bool = False) -> Outcome:
-    """Write what differs and remove strangers, byte code of removed modules included; raises Refused for a name with a slash."""
+    """Write what differs and remove strangers, byte code of removed modules included; raises Refused for a name with
+    a slash."""
     odd = [name for name in request.files if "/" in name or name.startswith(".")]
     if odd or not request.files:
         raise Refused(f"not names of files: {odd or 'none given'}", hint="give the directory's own files only")

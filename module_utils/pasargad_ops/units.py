@@ -66,9 +66,9 @@ def schedule(unit: str, delay_seconds: float, command: Sequence[str], *, environ
             f"--unit={unit}",
             f"--on-active={delay_seconds}",
             "--timer-property=AccuracySec=100ms",
+            *settings,
+            *command,
         ]
-        + settings
-        + list(command)
     )
 
 
@@ -88,7 +88,8 @@ def run_transient(
 ) -> tuple[int, str]:
     """Run `command` as a unit of its own and wait for it; return its code and output.
 
-    The unit outlives this process. When a unit of that name is already running, its end is waited for instead of starting another.
+    The unit outlives this process. When a unit of that name is already running, its end is waited for instead of
+    starting another.
     """
     if not is_active(f"{unit}.service"):
         shell.run(["systemctl", "reset-failed", f"{unit}.service"], check=False)

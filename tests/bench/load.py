@@ -1,7 +1,7 @@
 """Send constant mixed HTTPS load and account for every single request.
 
 A request is answered when a complete response with a status below 500 arrived. Everything else is lost: a refused or
-reset connection, an end of file in the middle of a response, a 5xx, a time-out. Nothing is ever retried, because a browser
+reset connection, an end of file amid a response, a 5xx, a time-out. Nothing is ever retried, because a browser
 does not retry a POST either. Connections are kept alive, so a server that closes one under a request in flight is seen.
 
 The process prints one JSON object per second (`{"second": epoch, "answered": n, "lost": n}`) to the file given by
@@ -254,7 +254,7 @@ def main() -> int:
     parser.add_argument("--address", required=True, help="address to connect to")
     parser.add_argument("--port", type=int, default=443)
     parser.add_argument("--host", required=True, help="name in SNI and the Host header")
-    parser.add_argument("--ca-file", help="authority that signed the shop's certificate; without it TLS is not verified")
+    parser.add_argument("--ca-file", help="authority of the certificate; without it TLS is not verified")
     parser.add_argument("--kinds", type=Path, required=True, help="JSON file with the kinds of clients")
     parser.add_argument("--seconds", type=float, help="stop by itself after this time")
     parser.add_argument("--timeline", type=Path, help="file that gets one JSON line a second")
