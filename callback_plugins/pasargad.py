@@ -48,6 +48,8 @@ from pasargad_output.live import Live
 from pasargad_output.masking import Masker, secret_values
 from pasargad_output.steps import Phase, Step
 
+COUNTED = ("requests_served", "requests_lost")
+
 
 class CallbackModule(CallbackBase):
     """Listens to Ansible's events and prints phases, steps, failures and the end."""
@@ -182,7 +184,7 @@ class CallbackModule(CallbackBase):
         if isinstance(details, dict):
             self._details.update(details)
             # Each web host counts what its own edge saw.
-            self._requests.update({key: details[key] for key in ("requests", "lost") if key in details})
+            self._requests.update({key: details[key] for key in COUNTED if key in details})
         self._step_of(result.task).reported = True
 
     def v2_runner_on_skipped(self, result: CallbackTaskResult) -> None:
@@ -313,8 +315,8 @@ class CallbackModule(CallbackBase):
 
     def _show_release(self) -> None:
         """Say what the release cost the shoppers, and what taking it back would cost."""
-        if self._requests.keys() >= {"requests", "lost"}:
-            served, lost = self._requests["requests"], self._requests["lost"]
+        if self._requests.keys() >= set(COUNTED):
+            served, lost = (self._requests[key] for key in COUNTED)
             color = C.COLOR_ERROR if lost else C.COLOR_OK
             self._say(f"requests during the release: {served:,} served, {lost:,} lost", color)
         if self._details.get("rollback"):

@@ -164,7 +164,7 @@ def test_what_no_log_hides_stays_hidden(play: Run, tmp_path: Path) -> None:
 
 
 def test_the_end_counts_requests_of_all_hosts(play: Run, tmp_path: Path) -> None:
-    details = {"requests": 9000, "lost": 1, "rollback": "instant until 14:42"}
+    details = {"requests_served": 9000, "requests_lost": 1, "rollback": "instant until 14:42"}
     finish = answer("any | Finish", pasargad={"phase": "finish", "line": "done", "details": details})
     done = play([finish], hosts="web1,web2,", env=library(tmp_path))
     assert "requests during the release: 18,000 served, 2 lost" in done.stdout
