@@ -13,6 +13,7 @@ from pathlib import Path
 from .base import ensure_base
 from .errors import LabError
 from .host import ARCHIVES, CA_FILE, Host
+from .kernel import ensure_inotify_instances
 from .keys import ensure_ca, ensure_ssh_keys
 from .names import OCTETS, LabNames, checked_host, checked_layer, release_for
 from .network import ensure_network, remove_network
@@ -53,6 +54,7 @@ class Lab:
         with self._locked():
             ensure_ssh_keys(self.paths)
             ensure_ca(self.paths, self.number)
+            ensure_inotify_instances()
             changed = [self._ensure_disk(host, release, layer) for host in wanted]
             changed.append(ensure_network(self.names))
             changed.extend(self._start(wanted))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pasargad_lab import base, network, shell
+from pasargad_lab import base, kernel, network, shell
 from pasargad_lab.__main__ import parser, without_dashes
 from pasargad_lab.errors import LabError
 from pasargad_lab.lab import Lab
@@ -43,6 +43,17 @@ def test_resolver_skips_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(network, "RESOLVERS", (stub,))
     with pytest.raises(LabError, match=r"resolv\.conf"):
         network.resolver_text()
+
+
+def test_inotify_instances_are_raised_and_never_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "max_user_instances"
+    monkeypatch.setattr(kernel, "INOTIFY_INSTANCES", limit)
+    limit.write_text("128\n")
+    assert kernel.ensure_inotify_instances()
+    assert int(limit.read_text()) == kernel.NEEDED_INSTANCES
+    limit.write_text("1000000\n")
+    assert not kernel.ensure_inotify_instances()
+    assert limit.read_text() == "1000000\n"
 
 
 def test_base_name_follows_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
