@@ -65,6 +65,15 @@ def test_a_vault_that_lacks_secrets_gains_those_and_keeps_every_line(environment
     assert len(environments.secrets("lab")["vault_pasargad_metrics_token"]) == 40
 
 
+def test_a_vault_that_was_decrypted_in_place_is_closed_again(environments: Environments) -> None:
+    environments.bootstrap("lab")
+    vault, text = environments.vault("lab"), environments.decrypted("lab")
+    vault.write_text(text)
+    assert "changed=1" in environments.bootstrap("lab").stdout
+    assert vault.read_bytes().startswith(b"$ANSIBLE_VAULT;")
+    assert environments.decrypted("lab") == text
+
+
 def test_a_check_makes_nothing(environments: Environments) -> None:
     environments.bootstrap("lab")
     vault = environments.vault("lab")
