@@ -65,9 +65,11 @@ class Environments:
     def execute(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run any command in the repository, without a terminal."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "module_utils"), **(env or {})}
+        # Journals hold bytes that are no text.
         return subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="surrogateescape", check=False,
+        )  # fmt: skip
 
     def bootstrap(
         self, name: str, *more: str, variables: Mapping[str, Any] | None = None
