@@ -10,7 +10,7 @@ NEEDED_INSTANCES = 2048
 
 
 def ensure_inotify_instances() -> bool:
-    """Raise the number of inotify instances a user may have, or systemd of a further host cannot start; never lower it."""
+    """Raise how many inotify instances a user may have, or systemd of a further host cannot start; never lower it."""
     if int(INOTIFY_INSTANCES.read_text()) >= NEEDED_INSTANCES:
         return False
     INOTIFY_INSTANCES.write_text(f"{NEEDED_INSTANCES}\n")
