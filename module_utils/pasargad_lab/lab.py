@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import processes
 from .base import ensure_base
 from .errors import LabError
 from .host import ARCHIVES, CA_FILE, Host
@@ -94,7 +93,6 @@ class Lab:
                 raise LabError(f"Host {host.name} exists with {word} {state[word] or 'none'}, not {wanted}.", hint=hint)
 
     def _start(self, hosts: Sequence[Host]) -> list[bool]:
-        processes.make_room()
         present = self.present()
         off = [host for host in hosts if host.pid() is None]
         for host in hosts:

@@ -27,9 +27,6 @@ done
 # A plain cgroup tree of our own where no systemd manages this machine: cgroup v2 alone, or beside v1.
 CGROUP_ROOTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd"))
 CGROUP_NAME = "pasargad-lab"
-# The kernel's default of 128 inotify instances for each user is used up by a dozen hosts; the next one does not boot.
-INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
-INOTIFY_INSTANCES = 1024
 
 
 def leader(upper: Path) -> int | None:
@@ -55,12 +52,6 @@ def supervisors(machine: str) -> list[int]:
             if nspawn or shell:
                 found.append(int(process.name))
     return found
-
-
-def make_room() -> None:
-    """Let this machine watch files for many hosts at once; a higher limit stays."""
-    if int(INOTIFY_LIMIT.read_text()) < INOTIFY_INSTANCES:
-        INOTIFY_LIMIT.write_text(f"{INOTIFY_INSTANCES}\n")
 
 
 def spawn(machine: str, root: Path, bridge: str, console: Path) -> None:
