@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from testing.factories import make_variant
 
@@ -154,3 +155,14 @@ def test_stock_is_not_touched_outside_a_transaction():
     variant = make_variant()
     with pytest.raises(transaction.TransactionManagementError):
         stock_reserve({variant.pk: 1}, reference="r", expires_at=later())
+
+
+@pytest.mark.django_db
+def test_several_rows_are_locked_in_ascending_order_before_any_is_changed():
+    """What keeps opposite orders from waiting for each other must not depend on the plan of one UPDATE."""
+    variants = [make_variant() for _ in range(3)]
+    with CaptureQueriesContext(connection) as captured:
+        stock_reserve({variant.pk: 1 for variant in reversed(variants)}, reference="r", expires_at=later())
+    locking, changing = captured[0]["sql"], captured[1]["sql"]
+    assert locking.endswith('ORDER BY "catalog_variant"."id" ASC FOR UPDATE')
+    assert "UPDATE catalog_variant" in changing
