@@ -1,0 +1,62 @@
+"""One deployed shop for all end-to-end tests, and a browser that knows where it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.shop import DOMAIN, REPOSITORY, Shop
+from tests.web import Web, write_authorities
+
+CHROMIUM = "/usr/bin/chromium"
+LAB = int(os.environ.get("PASARGAD_E2E_LAB", "100"))
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[Shop]:
+    """The shop, deployed by the operator's own commands; removed with its hosts unless PASARGAD_E2E_KEEP is set."""
+    deployed = Shop(LAB)
+    try:
+        deployed.up()
+        yield deployed
+    finally:
+        if not os.environ.get("PASARGAD_E2E_KEEP"):
+            deployed.down()
+
+
+@pytest.fixture(scope="session")
+def authorities(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the authorities that signed the lab's certificates."""
+    return write_authorities(shop, tmp_path_factory.mktemp("authorities") / "ca.pem")
+
+
+@pytest.fixture(scope="session")
+def web(shop: Shop, authorities: Path) -> Web:
+    """The lab's web, with its certificates verified."""
+    return Web(shop.network, authorities)
+
+
+@pytest.fixture(scope="session")
+def browser(shop: Shop) -> Iterator[Browser]:
+    """Debian's Chromium, for which the lab's names are real."""
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"{CHROMIUM} is not installed. Run: bin/setup --tests")
+    names = f"MAP {DOMAIN} {shop.address}, MAP outside.test {shop.network}.50, MAP *.outside.test {shop.network}.50"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", f"--host-resolver-rules={names}"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where pictures of what shoppers saw are kept."""
+    directory = REPOSITORY / "test-results" / "screenshots"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
