@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.management import call_command
+from django.db import transaction
 from django.utils import timezone
 from testing.factories import make_variant
 from testing.shopper import BANK_CARD, DECLINED_CARD, form_with, text_of
@@ -15,7 +16,10 @@ from testing.shopper import BANK_CARD, DECLINED_CARD, form_with, text_of
 from pasargad.catalog.models import Variant
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, Status
+from pasargad.orders.services import order_lock, order_move
+from pasargad.payments import gateway
 from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
+from pasargad.payments.refunds import refund_open, refunds_resend
 from pasargad.payments.services import orders_expire, payments_reconcile
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,6 +30,11 @@ def until(condition, what: str, seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.05)
+
+
+def at_provider(kind: str) -> list:
+    """Return what the provider's own books hold."""
+    return list(getattr(gateway._client().v1, kind).list())
 
 
 def work() -> None:
@@ -145,6 +154,25 @@ def test_a_provider_that_is_away_costs_neither_the_order_nor_a_second_charge(sho
     order.refresh_from_db()
     assert order.status == Status.PAID
     assert PaymentAttempt.objects.count() == 1
+    assert len(at_provider("payment_intents")) == 1
+
+
+def test_a_refund_whose_answer_is_lost_is_sent_again_and_given_once(shop):
+    shopper, provider = shop
+    shopper.add(make_variant().sku)
+    shopper.pay(shopper.place())
+    order = Order.objects.get()
+    with transaction.atomic():
+        order_move(order_lock(order.pk), Status.REFUND_DUE, actor="test")
+        refund_open(PaymentAttempt.objects.get(), order.total_minor, "The test wants it back.")
+    lost = {"target": "api", "effect": "hang_up", "phase": "after", "match": "POST /v1/refunds"}
+    provider.control("POST", "faults", lost)
+    work()
+    assert Refund.objects.get().status == "created"
+    assert refunds_resend(quiet_seconds=0) == 1
+    assert Refund.objects.get().status == "succeeded" and Order.objects.get().status == Status.REFUNDED
+    [given] = at_provider("refunds")
+    assert given.amount == order.total_minor
 
 
 def test_a_cancelled_order_frees_the_goods_and_fills_the_cart_again(shop):
