@@ -69,6 +69,27 @@ def is_dead(lease: Lease, asker: Owner, living_pids: tuple[int, ...], *, now: fl
     return now - lease.renewed > ttl_seconds
 
 
+def refuse_while_held(
+    config: ReleaseConfig, deploy_id: str, owner: Owner, living_pids: tuple[int, ...]
+) -> Lease | None:
+    """Return the lease that may be taken over, if there is one; raise Locked with owner, phase and age while somebody
+    else's is alive. Asked before the host lock is waited for, it names who keeps that."""
+    now, current = time.time(), read_lease(config)
+    if (
+        current
+        and current.deploy_id != deploy_id
+        and not is_dead(current, owner, living_pids, now=now, ttl_seconds=config.lease_ttl_seconds)
+    ):
+        raise Locked(
+            f"{current.owner.name} on {current.owner.controller} is deploying (phase {current.phase}, for "
+            f"{current.age_seconds:.0f} s, last sign of life {now - current.renewed:.0f} s ago)",
+            hint="wait for its end, or let this one wait: -e app_release_lock_wait_seconds=600; if it hangs, "
+            f"on the host: pasargad-ops break-lock {current.deploy_id}",
+            details={"lock": dataclasses.asdict(current)},
+        )
+    return current
+
+
 def acquire(
     config: ReleaseConfig,
     deploy_id: str,
@@ -80,18 +101,7 @@ def acquire(
 ) -> Lease:
     """Take the lease, or raise Locked with the owner, phase and age; the caller holds the host lock."""
     now = time.time()
-    current = read_lease(config)
-    if (
-        current
-        and current.deploy_id != deploy_id
-        and not is_dead(current, owner, living_pids, now=now, ttl_seconds=config.lease_ttl_seconds)
-    ):
-        raise Locked(
-            f"{current.owner.name} on {current.owner.controller} is deploying (phase {current.phase}, for "
-            f"{current.age_seconds:.0f} s, last sign of life {now - current.renewed:.0f} s ago)",
-            hint=f"wait, or: pasargad-ops break-lock {current.deploy_id}",
-            details={"lock": dataclasses.asdict(current)},
-        )
+    current = refuse_while_held(config, deploy_id, owner, living_pids)
     newest = max(last_fencing, current.fencing if current else 0)
     if fencing is not None and fencing < newest:
         raise Locked(

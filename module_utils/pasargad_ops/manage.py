@@ -11,6 +11,14 @@ from .config import ReleaseConfig
 from .outcome import OperationError, Refused
 
 MIGRATOR = "migrator.env"
+DATABASE_AWAY = (
+    "could not connect",
+    "Connection refused",
+    "connection to server",
+    "server login has been failing",
+    "server closed the connection",
+    "the database system is",
+)
 
 
 def release_paths(config: ReleaseConfig, release_id: str) -> tuple[Path, Path]:
@@ -75,9 +83,7 @@ def manage(
 def command_error(arguments: list[str], output: str) -> OperationError:
     """Turn the output of a failed management command into an error with its last lines."""
     lines = [units.mask(line) for line in output.strip().splitlines() if line.strip()]
-    cause = next(
-        (line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception|Refused|Invalid\w*)\b", line)), ""
-    )
+    cause = last_exception(lines)
     return OperationError(
         f"manage.py {' '.join(arguments)} failed: {cause or (lines[-1] if lines else 'no output')}",
         hint=database_hint(output) or "read the lines above; mend the release or its environment; run deploy.yml again",
@@ -85,12 +91,21 @@ def command_error(arguments: list[str], output: str) -> OperationError:
     )
 
 
+def last_exception(lines: list[str]) -> str:
+    """Return the last line that a Python traceback ended with, or an empty text."""
+    ends = re.compile(r"[\w.]+(Error|Exception|Refused|Exit|Invalid\w*)\b")
+    return next((line for line in reversed(lines) if ends.match(line)), "")
+
+
 def database_hint(output: str) -> str:
     """Return the mend for the commonest refusals of the database and the environment."""
-    if "could not connect" in output or "Connection refused" in output or "connection to server" in output:
-        return "is the database up? systemctl status postgresql pgbouncer; then pasargad_db_address, pasargad_db_port"
-    if "password authentication failed" in output:
+    # The commonest words come last: they stand in front of the others, too.
+    if any(words in output for words in ("too many connections", "too many clients", "connection slots")):
+        return "the database's connections are used up: raise postgres_max_connections, then run deploy.yml again"
+    if "password authentication failed" in output or "SASL authentication failed" in output:
         return "the vault's database passwords differ from the server's: run deploy.yml -e pasargad_converge=full"
+    if any(words in output for words in DATABASE_AWAY):
+        return "is the database up? systemctl status postgresql pgbouncer; then pasargad_db_address, pasargad_db_port"
     if "permission denied" in output:
         return "the migrator's rights are incomplete: run deploy.yml -e pasargad_converge=full"
     return ""

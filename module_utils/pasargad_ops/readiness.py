@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from . import http, units
 from .config import ReleaseConfig
+from .manage import database_hint, last_exception
 from .outcome import NotReady
 
 
@@ -52,16 +53,29 @@ def wait_until_ready(config: ReleaseConfig, slot: str, release: str) -> float:
         passes = passes + 1 if last.ready and last.release == release else 0
         if passes >= config.ready_passes:
             return time.monotonic() - began
-        if not units.is_active(units.web(slot)):
-            last = Readiness(False, "", f"{units.web(slot)} ended")
-            break
+        if units.restarts(units.web(slot)) or not units.is_active(units.web(slot)):
+            raise crash(slot, release, since=wall)
         time.sleep(0.1)
     if last.ready:
         last = Readiness(False, last.release, f"it answers as release {last.release}")
     raise NotReady(
         f"{slot} did not become ready with release {release} within {time.monotonic() - began:.0f} s: {last.detail}",
-        hint=f"journalctl -u {units.web(slot)} -e; then mend the release and run deploy.yml again",
+        hint=database_hint(last.detail)
+        or "mend the release, or give it longer: app_service_ready_timeout_seconds; "
+        f"on the host: journalctl -u {units.web(slot)} -e",
         details={"log": units.journal_tail(units.web(slot), since=wall - 5)},
+    )
+
+
+def crash(slot: str, release: str, *, since: float) -> NotReady:
+    """Describe a release whose server ended while it started: the exception, and the last lines of its journal."""
+    log = units.journal_tail(units.web(slot), since=since - 5)
+    output = "\n".join(log)
+    return NotReady(
+        f"release {release} crashes at start on {slot}: {last_exception(log) or 'the server ended'}",
+        hint=database_hint(output)
+        or f"mend the release, then run deploy.yml; on the host: journalctl -u {units.web(slot)} -e",
+        details={"log": log},
     )
 
 
@@ -92,6 +106,6 @@ def warm(config: ReleaseConfig, slot: str, paths: list[str]) -> dict[str, float 
     if p95 > config.warm_budget_ms:
         raise NotReady(
             f"{slot} is too slow when warm: p95 {p95:.0f} ms, budget {config.warm_budget_ms:.0f} ms",
-            hint="compare with the last release, or raise app_release_warm_budget_ms",
+            hint="compare with the last release, or raise app_service_warm_budget_ms",
         )
     return {"p95_ms": round(p95, 1), "requests": asked, "rounds": config.warm_rounds}

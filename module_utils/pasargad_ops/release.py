@@ -8,24 +8,25 @@ end. What a phase needs from another it reads from the host's own files, never f
 from __future__ import annotations
 
 import dataclasses
+import errno
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import edge_log, units
+from . import edge_log, shell, units
 from .artefact import Release, parse_release
 from .config import ReleaseConfig
 from .files import point_link, read_json, write_json
 from .journal import Journal, open_intents, record_terminal
-from .lease import Owner, acquire, read_lease, release_lease, renew
+from .lease import Owner, acquire, read_lease, refuse_while_held, release_lease, renew
 from .lock import held
 from .manage import manage
 from .metrics import write_metrics
 from .migrate import expand
 from .outcome import OperationError, Outcome, Refused
-from .readiness import look, wait_until_ready, warm
+from .readiness import crash, look, wait_until_ready, warm
 from .stage import missing_parts, prune, remove_leftovers, require_space, stage_release
 from .state import Content, State, load_state, save_state
 from .switch import confirm, own_command, reconcile, revert, switch_to
@@ -93,7 +94,12 @@ def run_phase(config: ReleaseConfig, request: ReleaseRequest, *, dry_run: bool =
         return predict(config, request, target)
     deploy_id = request.deploy_id or new_deploy_id()
     work = Work(config, request, release, target, Journal(config, deploy_id))
-    with held(config.lock_file):
+    patience = 10.0
+    if request.phase == "begin":
+        # The last phase of a deploy whose playbook died goes on to its end on the host; it is worth waiting for.
+        held_by = refuse_while_held(config, deploy_id, Owner(**request.owner), request.living_pids)
+        patience = config.ready_timeout_seconds + 60 if held_by else patience
+    with held(config.lock_file, wait_seconds=patience):
         if request.phase not in ("begin", "abort"):
             renew(config, deploy_id, request.phase)
         reconcile(config)
@@ -101,10 +107,29 @@ def run_phase(config: ReleaseConfig, request: ReleaseRequest, *, dry_run: bool =
             with work.journal.phase(request.phase), _heartbeat(config, deploy_id, request.phase):
                 return phases[request.phase](work)
         except OperationError as error:
-            if request.phase != "begin":
-                give_up(work, request.phase, error)
-            error.details.setdefault("traffic", serving_words(config))
-            raise
+            raise fail(work, error) from error
+        except OSError as error:
+            raise fail(work, unwritable(error)) from error
+
+
+def unwritable(error: OSError) -> OperationError:
+    """Turn what the operating system refused into words and the way to mend it."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = shell.NO_SPACE if full else "mend that on the host, then run deploy.yml again"
+    return OperationError(f"{error.strerror}: {error.filename or 'while writing'}", hint=hint)
+
+
+def fail(work: Work, error: OperationError) -> OperationError:
+    """Let the host clean up after a failed phase, even on a full disk; return the error, which says what serves."""
+    try:
+        if work.request.phase != "begin":
+            give_up(work, work.request.phase, error)
+    except OSError as second:
+        error.message += f" (nor could it be written down: {second.strerror})"
+    finally:
+        release_lease(work.config, work.journal.deploy_id)
+    error.details.setdefault("traffic", serving_words(work.config))
+    return error
 
 
 def predict(config: ReleaseConfig, request: ReleaseRequest, target: Content) -> Outcome:
@@ -163,7 +188,6 @@ def begin(work: Work) -> Outcome:
             f"release {work.release.release} was put back because it misbehaved",
             hint="deploy a mended release, or insist: -e app_release_force=true",
         )
-    require_space(config, missing_parts(config, work.release))
     owner = Owner(**request.owner)
     lease = acquire(
         config,
@@ -178,6 +202,9 @@ def begin(work: Work) -> Outcome:
             Journal(config, line["deploy"]).write(line["phase"], "abandoned")
             record_terminal(config, line["deploy"], "abandoned", phase=line["phase"])
     removed = remove_leftovers(config)
+    require_space(config, missing_parts(config, work.release))
+    if state.pending and state.pending.deploy_id != work.journal.deploy_id:
+        state = revert(config, state, "its deploy died before it confirmed the switch")
     save_state(config, state.having(fencing=lease.fencing))
     position = edge_log.end_of(config.access_log)
     write_json(
@@ -229,6 +256,8 @@ def expand_schema(work: Work) -> Outcome:
 def start(work: Work) -> Outcome:
     """Start the idle slot with the new release and make it ready and warm; the slot that serves is not touched."""
     config, state = work.config, load_state(work.config)
+    if is_serving(config, state, work.target) and not work.request.force:
+        return Outcome(False, f"{state.active} serves it already", {"slot": state.active})
     slot = state.idle
     if state.content(slot) == work.target and look(config, slot).ready and not work.request.force:
         seconds, changed = 0.0, False
@@ -239,7 +268,11 @@ def start(work: Work) -> Outcome:
         hold_release(config, slot, work.target)
         save_state(config, state.with_slot(slot, work.target))
         work.journal.write("start", "linked", slot=slot)
-        units.start(units.web(slot), timeout=config.ready_timeout_seconds + 30)
+        asked = time.time()
+        try:
+            units.start(units.web(slot), timeout=config.ready_timeout_seconds + 30)
+        except shell.CommandFailed as error:
+            raise crash(slot, work.release.release, since=asked) from error
         seconds, changed = wait_until_ready(config, slot, work.release.release), True
     paths = warm_paths(work)
     warmth = warm(config, slot, paths)
@@ -375,7 +408,9 @@ def give_up(work: Work, phase: str, error: OperationError) -> None:
     """Leave the host as safe as before the deploy; called while the host lock is held."""
     config, state = work.config, load_state(work.config)
     if state.pending and state.pending.deploy_id == work.journal.deploy_id:
-        state = revert(config, state, error.message)
+        state = revert(config, state, error.message, misbehaved=phase == "verify")
+    if phase == "stage":
+        remove_leftovers(config)
     idle = state.idle
     serves = state.content(state.active)
     if phase in ("start", "switch", "abort", "verify") and serves is not None and state.content(idle) == work.target:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .outcome import OperationError
+
+NO_SPACE = "free space on the host (df -h; du -xh -d2 / | sort -h | tail), then run deploy.yml again"
 
 
 @dataclass(frozen=True)
@@ -51,5 +55,6 @@ def run(
         raise CommandFailed(f"{command[0]} did not end within {timeout:g} s") from error
     if check and done.returncode != 0:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise CommandFailed(f"{' '.join(command[:3])} ended with code {done.returncode}: {tail}")
+        hint = NO_SPACE if os.strerror(errno.ENOSPC) in tail else ""
+        raise CommandFailed(f"{' '.join(command[:3])} ended with code {done.returncode}: {tail}", hint=hint)
     return Finished(done.returncode, done.stdout, done.stderr)

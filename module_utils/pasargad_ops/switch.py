@@ -7,6 +7,7 @@ a crash.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -84,19 +85,23 @@ def confirm(config: ReleaseConfig, state: State, deploy_id: str) -> State:
     return state
 
 
-def revert(config: ReleaseConfig, state: State, reason: str) -> State:
-    """Put traffic back to where it came from and mark the release bad; the old slot is still hot, so this takes
-    milliseconds."""
+def revert(config: ReleaseConfig, state: State, reason: str, *, misbehaved: bool = False) -> State:
+    """Put traffic back to where it came from; the old slot is still hot, so this takes milliseconds.
+
+    A release that `misbehaved` is marked bad and is not deployed again; one whose deploy merely died may be.
+    """
     pending = state.pending
     if pending is None:
         return state
     journal = Journal(config, pending.deploy_id)
-    journal.write("revert", "begin", reason=reason)
+    # A full disk must not keep shoppers on a release that is to go: the link lies in memory.
+    with contextlib.suppress(OSError):
+        journal.write("revert", "begin", reason=reason)
     bad = state.content(pending.to_slot)
     if pending.from_slot is not None:
         point_live(config, pending.from_slot)
         state = state.having(active=pending.from_slot)
-    marked = tuple(dict.fromkeys([*state.bad, bad.release])) if bad and pending.from_slot else state.bad
+    marked = tuple(dict.fromkeys([*state.bad, bad.release])) if bad and misbehaved else state.bad
     state = state.having(pending=None, bad=marked[-20:])
     save_state(config, state)
     units.cancel(DEADMAN)

@@ -42,6 +42,11 @@ def stop(unit: str, *, timeout: float = 120) -> None:
     shell.run(["systemctl", "stop", unit], timeout=timeout)
 
 
+def restarts(unit: str) -> int:
+    """Return how often systemd has started the unit again by itself since it was asked to start it."""
+    return int(shell.run(["systemctl", "show", "-P", "NRestarts", unit]).stdout.strip() or 0)
+
+
 def journal_tail(unit: str, *, since: float, lines: int = 30) -> list[str]:
     """Return the unit's last journal lines with the values of secrets masked."""
     command = ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", f"--since=@{int(since)}"]
