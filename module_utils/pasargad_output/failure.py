@@ -9,6 +9,7 @@ from typing import Any
 
 LAST_LOG_LINES = 30
 LAST_TRACEBACK_LINES = 6
+LAST_CAUSE_LINES = 8
 HIDDEN = "the task handles secrets, so its output is hidden (no_log); its name says what it did"
 AGAIN = "mend the cause, then run the same command again: it goes on where this run stopped"
 UNREACHABLE = "ssh to the host with the address and user of the inventory; then run the same command again"
@@ -50,6 +51,9 @@ def read_failure(
 def _cause(result: Mapping[str, Any]) -> str:
     if "censored" in result:
         return HIDDEN
+    # A command's own last words say more than that it failed.
+    if result.get("msg") == "non-zero return code" and (words := str(result.get("stderr") or "").strip()):
+        return "\n".join(words.splitlines()[-LAST_CAUSE_LINES:])
     for key in ("msg", "message", "reason"):
         if text := result.get(key):
             return "\n".join(str(line) for line in text) if isinstance(text, list) else str(text)
