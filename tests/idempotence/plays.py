@@ -64,10 +64,12 @@ def changes(output: str) -> list[Changed]:
     """Read the tasks that changed something from the lines of the jsonl callback."""
     found = []
     for line in output.splitlines():
-        if not line.startswith("{"):
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            # A warning between the events.
             continue
-        event = json.loads(line)
-        if event.get("_event") != "v2_runner_on_ok":
+        if not isinstance(event, dict) or event.get("_event") != "v2_runner_on_ok":
             continue
         for host, result in event["hosts"].items():
             if result.get("changed"):
