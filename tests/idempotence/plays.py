@@ -9,6 +9,8 @@ from tests.shop import Run, Shop
 
 JSON_LINES = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl", "ANSIBLE_NOCOLOR": "1"}
 WATCHED_TREES = ("/etc", "/srv", "/usr/local", "/var/lib/pasargad")
+# What tells one state of a file, or one run of a service, from another; by path or by name.
+Marks = dict[str, tuple[str, ...]]
 
 # Content, owner, mode and time of every file. Not the time of directories: a temporary file beside another moves it.
 LOOK_AT_FILES = """
@@ -84,21 +86,21 @@ def python(shop: Shop, host: str, program: str, *arguments: str) -> list[list[st
     return [line.split("\t") for line in output.splitlines() if "\t" in line]
 
 
-def files(shop: Shop, host: str = "store1") -> dict[str, tuple[str, ...]]:
+def files(shop: Shop, host: str = "store1") -> Marks:
     """Return what the watched trees of a host hold, by path."""
     return {row[0]: tuple(row[1:]) for row in python(shop, host, LOOK_AT_FILES, *WATCHED_TREES)}
 
 
-def services(shop: Shop, host: str = "store1") -> dict[str, tuple[str, ...]]:
+def services(shop: Shop, host: str = "store1") -> Marks:
     """Return what names this very run of each running service: invocation, main process, start, servers it forked."""
     return {row[0]: tuple(row[1:]) for row in python(shop, host, LOOK_AT_SERVICES)}
 
 
-def differing(before: dict[str, tuple[str, ...]], after: dict[str, tuple[str, ...]]) -> list[str]:
+def differing(before: Marks, after: Marks) -> list[str]:
     """Name what went, came or is no longer the same."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def restarted(before: dict[str, tuple[str, ...]], after: dict[str, tuple[str, ...]]) -> list[str]:
+def restarted(before: Marks, after: Marks) -> list[str]:
     """Name the services that ran before and are not the very same run any more."""
     return sorted(name for name, run in before.items() if after.get(name) != run)

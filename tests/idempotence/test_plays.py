@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.idempotence.plays import Changed, changes, differing, restarted
+from tests.idempotence.plays import Changed, Marks, changes, differing, restarted
 from tests.idempotence.run import compare
 
 
@@ -26,8 +26,12 @@ def test_changes_are_read_in_their_order_and_warnings_are_passed_over() -> None:
 
 
 def test_a_new_run_of_a_service_is_a_restart_and_a_new_service_is_none() -> None:
-    before = {"nginx.service": ("one", "10"), "redis.service": ("two", "20")}
-    after = {"nginx.service": ("one", "10", "11:5"), "redis.service": ("two", "20"), "job.service": ("three", "30")}
+    before: Marks = {"nginx.service": ("one", "10"), "redis.service": ("two", "20")}
+    after: Marks = {
+        "nginx.service": ("one", "10", "11:5"),
+        "redis.service": ("two", "20"),
+        "job.service": ("three", "30"),
+    }
     assert restarted(before, after) == ["nginx.service"]
     assert restarted(before, {"nginx.service": ("one", "10")}) == ["redis.service"]
     assert differing(before, after) == ["job.service", "nginx.service"]
