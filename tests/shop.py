@@ -105,9 +105,17 @@ class Shop:
     """A lab of the simplest shape (store1 and outside), reached as an operator reaches it."""
 
     def __init__(
-        self, lab: int, *, release: str = "bookworm", inventory: str = "inventories/lab", checkout: Path = REPOSITORY
+        self,
+        lab: int,
+        *,
+        release: str = "bookworm",
+        inventory: str = "inventories/lab",
+        checkout: Path = REPOSITORY,
+        variables: dict[str, object] | None = None,
     ) -> None:
         self.lab, self.release, self.inventory, self.checkout = lab, release, inventory, checkout
+        # Every playbook gets the same variables, or the host would be provisioned anew by the one that lacks them.
+        self.variables = {"pasargad_lab_number": lab, **(variables or {})}
         self.network = f"10.231.{lab}"
         self.bin = REPOSITORY / ".venv" / "bin"
 
@@ -134,7 +142,7 @@ class Shop:
             self.inventory,
             playbook,
             "-e",
-            f"pasargad_lab_number={self.lab}",
+            json.dumps(self.variables),
             *arguments,
         ]
 

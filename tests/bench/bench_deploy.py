@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.shop import DOMAIN, REPOSITORY, Run, Shop, copy_checkout, machine
+from tests.shop import Run, Shop, copy_checkout, machine
+from tests.shop_load import Load, kinds
 
 PEER_ROUNDS = 5
 SETTLE_SECONDS = 3.0
@@ -36,36 +34,15 @@ class Window:
     lost: int
 
 
-class Load:
-    """The load generator as a process of its own, so that a busy playbook cannot hide a lost request."""
+@dataclass
+class Watch:
+    """Measures stretches of time under the load."""
 
-    def __init__(self, shop: Shop, directory: Path, kinds: list[dict[str, object]]) -> None:
-        self.timeline = directory / "timeline.jsonl"
-        kinds_file = directory / "kinds.json"
-        kinds_file.write_text(json.dumps(kinds))
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.bench.load",
-                "--address",
-                shop.address,
-                "--host",
-                DOMAIN,
-                "--kinds",
-                str(kinds_file),
-                "--timeline",
-                str(self.timeline),
-            ],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.windows: list[Window] = []
+    load: Load
+    windows: list[Window] = field(default_factory=list)
 
     def during(self, name: str, act: Callable[[], Run | None]) -> tuple[Run | None, Window]:
-        """Run `act` under the load, with a settling time around it; return its result and what the load saw
-        meanwhile."""
+        """Run `act` with a settling time around it; return its result and what the load saw meanwhile."""
         time.sleep(SETTLE_SECONDS)
         begin = time.time()
         result = act()
@@ -78,41 +55,9 @@ class Load:
         return result, window
 
     def count(self, begin: float, end: float) -> tuple[int, int]:
-        lines = [json.loads(line) for line in self.timeline.read_text().splitlines()] if self.timeline.exists() else []
-        within = [line for line in lines if int(begin) <= line["second"] <= int(end)]
-        return sum(line["answered"] for line in within), sum(line["lost"] for line in within)
-
-    def stop(self) -> dict[str, object]:
-        """End the load, let requests in flight finish, and return its summary."""
-        self.process.send_signal(signal.SIGTERM)
-        output, _ = self.process.communicate(timeout=60)
-        return json.loads(output.splitlines()[-1])
-
-
-def shop_load(shop: Shop, *, clients: int) -> list[dict[str, object]]:
-    """Return the mix: two thirds page reads, the rest carts filled by POST, some of them by slow phones."""
-    paths = json.loads(shop.on("store1", "pasargad-ops manage warm_urls").require().output.splitlines()[-1])
-    pages = [["GET", path, ""] for path in paths]
-    # A query string of its own makes the cache miss, so that pages reach the application and not only the proxy.
-    uncached = [["GET", f"{path}?bench={number}", ""] for number in range(200) for path in paths[:5]]
-    sku = variant_of(shop, paths)
-    origin = {"Origin": f"https://{DOMAIN}", "Referer": f"https://{DOMAIN}/"}
-    add = [["POST", "/cart/add/", f"variant={sku}&quantity=1&note=" + "x" * 2000]]
-    return [
-        {"name": "get", "clients": clients // 2, "requests": pages, "pause_seconds": 0.02},
-        {"name": "get_uncached", "clients": clients // 4, "requests": uncached, "pause_seconds": 0.05},
-        {"name": "post", "clients": clients // 8, "requests": add, "headers": origin, "pause_seconds": 0.05},
-        {"name": "slow", "clients": clients // 8, "requests": add, "headers": origin, "slow": True},
-    ]
-
-
-def variant_of(shop: Shop, paths: list[str]) -> str:
-    """Find a variant that the product pages offer for sale."""
-    for path in paths:
-        page = shop.on("store1", f"curl -sk --resolve {DOMAIN}:443:127.0.0.1 https://{DOMAIN}{path}").output
-        if found := re.search(r'name="variant"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="variant"', page):
-            return found.group(1) or found.group(2)
-    raise SystemExit("bench-deploy: no product page offers a variant; seed the catalogue: manage.py seed_demo")
+        """Return how many requests were answered and lost between two moments."""
+        within = [second for second in self.load.seconds() if int(begin) <= second["second"] <= int(end)]
+        return sum(second["answered"] for second in within), sum(second["lost"] for second in within)
 
 
 def second_version(directory: Path) -> Path:
@@ -148,10 +93,10 @@ def rewrite_and_reload(shop: Shop) -> Run | None:
     return None
 
 
-def peers(shop: Shop, load: Load) -> dict[str, dict[str, object]]:
+def peers(shop: Shop, watch: Watch) -> dict[str, dict[str, object]]:
     """Do what others do, under the same load, and put everything back."""
     figures: dict[str, dict[str, object]] = {}
-    windows = [load.during(f"peer: restart in place {i + 1}", lambda: restart_in_place(shop))[1] for i in range(2)]
+    windows = [watch.during(f"peer: restart in place {i + 1}", lambda: restart_in_place(shop))[1] for i in range(2)]
     figures["restart_in_place"] = {
         "lost": sum(window.lost for window in windows),
         "answered": sum(window.answered for window in windows),
@@ -162,7 +107,7 @@ def peers(shop: Shop, load: Load) -> dict[str, dict[str, object]]:
     both = "systemctl start pasargad-web@blue pasargad-web@green"
     shop.on("store1", f"{both} && cp {site} /root/pasargad.conf.bench").require()
     try:
-        _, window = load.during("peer: rewrite and reload", lambda: rewrite_and_reload(shop))
+        _, window = watch.during("peer: rewrite and reload", lambda: rewrite_and_reload(shop))
     finally:
         shop.on("store1", f"cp /root/pasargad.conf.bench {site} && nginx -t -q && systemctl reload nginx").require()
     figures["rewrite_and_reload"] = {
@@ -174,28 +119,28 @@ def peers(shop: Shop, load: Load) -> dict[str, dict[str, object]]:
 
 
 def measure(shop: Shop, *, clients: int, least_requests: int) -> dict[str, object]:
+    """Deploy, roll back, deploy again and deploy nothing under load; then let the peers try."""
     shop.up()
     with tempfile.TemporaryDirectory(prefix="pasargad-bench-") as temporary:
         directory = Path(temporary)
-        checkout = second_version(directory)
-        newer = Shop(shop.lab, checkout=checkout)
+        newer = Shop(shop.lab, checkout=second_version(directory), variables=shop.variables)
         # The artefact is built first: the bar for a code-only deploy is the wall time beside the build.
         build = newer.playbook("playbooks/build.yml").require()
-        load = Load(shop, directory, shop_load(shop, clients=clients))
-        switches = []
-        deploy, _ = load.during("deploy of a new release", lambda: newer.deploy().require())
-        switches.append(switch_milliseconds(shop))
-        rollback, _ = load.during("rollback", lambda: shop.playbook("playbooks/rollback.yml").require())
-        switches.append(switch_milliseconds(shop))
-        again, _ = load.during("deploy again", lambda: newer.deploy().require())
-        switches.append(switch_milliseconds(shop))
-        noop, _ = load.during("deploy with nothing to do", lambda: newer.deploy().require())
-        while sum(load.count(0, time.time())) < least_requests:
-            time.sleep(1)
-        ours = list(load.windows)
-        ours_answered, ours_lost = load.count(0, time.time())
-        others = peers(shop, load)
-        summary = load.stop()
+        with Load(shop, directory, kinds(shop, clients=clients)) as load:
+            watch, switches = Watch(load), []
+            deploy, _ = watch.during("deploy of a new release", lambda: newer.deploy().require())
+            switches.append(switch_milliseconds(shop))
+            rollback, _ = watch.during("rollback", lambda: shop.playbook("playbooks/rollback.yml").require())
+            switches.append(switch_milliseconds(shop))
+            again, _ = watch.during("deploy again", lambda: newer.deploy().require())
+            switches.append(switch_milliseconds(shop))
+            noop, _ = watch.during("deploy with nothing to do", lambda: newer.deploy().require())
+            while sum(watch.count(0, time.time())) < least_requests:
+                time.sleep(1)
+            ours = list(watch.windows)
+            ours_answered, ours_lost = watch.count(0, time.time())
+            others = peers(shop, watch)
+        summary = load.summary
     assert deploy and rollback and again and noop
     return {
         "bench": "deploy",
@@ -222,7 +167,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--least-requests", type=int, default=20_000)
     options = parser.parse_args()
-    figures = measure(Shop(options.lab), clients=options.clients, least_requests=options.least_requests)
+    shop = Shop(options.lab, variables={"web_proxy_unlimited_networks": [f"10.231.{options.lab}.0/24"]})
+    figures = measure(shop, clients=options.clients, least_requests=options.least_requests)
     print(json.dumps(figures))
     return 0 if figures["requests_lost"] == 0 else 1
 
