@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 
 SETTINGS = Path("/etc/pasargad/tls/tls.json")
 CERTBOT_NAME = "pasargad"
+CERTBOT_LOG = Path("/var/log/letsencrypt/letsencrypt.log")
 SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # A renewal may fail for a while (the server is down, a network hiccup) before it is worth stopping a deploy.
 ALARM_DAYS = 7
@@ -227,60 +228,74 @@ def due(settings: Settings, certificate: Certificate | None) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One run of certbot: whether it worked, what it printed, what it wrote to its log meanwhile."""
+
+    worked: bool
+    printed: str
+    log: str
+
+    @property
+    def account_forgotten(self) -> bool:
+        """The log is asked, because Debian 12's certbot stumbles over this very error while it prints it."""
+        return "accountDoesNotExist" in self.log or "unable to find existing account" in self.log
+
+    @property
+    def last_words(self) -> str:
+        noise = ("Saving debug log", "Ask for help")
+        lines = [line for line in self.printed.splitlines() if line.strip() and not line.startswith(noise)]
+        lines += [line for line in self.log.splitlines() if line.startswith("acme.messages.Error")][-1:]
+        return "\n".join(lines[-8:])
+
+
 def issue(settings: Settings) -> bool:
     """Obtain a pair by ACME through the edge's webroot and make it live."""
     lineage = Path("/etc/letsencrypt/live") / CERTBOT_NAME
-    outcome = certbot(settings)
-    if outcome.returncode != 0 and forgotten(outcome.stdout + outcome.stderr):
+    attempt = certbot(settings)
+    if not attempt.worked and attempt.account_forgotten:
         # The server lost its accounts (a test server after a restart, or one that was rebuilt): register anew.
         forget_account(settings)
-        outcome = certbot(settings)
-    if outcome.returncode != 0:
+        attempt = certbot(settings)
+    if not attempt.worked:
         raise TlsError(
-            f"{settings.directory_url} issued no certificate for {', '.join(settings.names)}.\n{last_words(outcome)}\n"
+            f"{settings.directory_url} issued no certificate for {', '.join(settings.names)}.\n{attempt.last_words}\n"
             "Check that each name leads to this host, that port 80 is open, and pasargad_acme_directory_url, "
-            "pasargad_acme_email and pasargad_acme_ca_path. Everything else: /var/log/letsencrypt/letsencrypt.log"
+            f"pasargad_acme_email and pasargad_acme_ca_path. Everything else: {CERTBOT_LOG}"
         )
     return make_live(settings, lineage / "fullchain.pem", lineage / "privkey.pem", f"from {settings.directory_url}")
 
 
-def certbot(settings: Settings) -> subprocess.CompletedProcess[str]:
+def certbot(settings: Settings) -> Attempt:
     command = [
         "certbot", "certonly", "--non-interactive", "--agree-tos", "--webroot", "--webroot-path", str(settings.webroot),
         "--server", settings.directory_url, "--email", settings.email, "--no-eff-email", "--cert-name", CERTBOT_NAME,
-        "--key-type", "ecdsa", "--force-renewal", "--renew-with-new-domains",
+        "--key-type", "ecdsa", "--force-renewal", "--renew-with-new-domains", "--max-log-backups", "0",
     ]  # fmt: skip
     for name in settings.names:
         command += ["--domain", name]
+    start = CERTBOT_LOG.stat().st_size if CERTBOT_LOG.exists() else 0
+    outcome = run(*command, env=authorities(settings))
+    log = CERTBOT_LOG.read_bytes()[start:].decode(errors="replace") if CERTBOT_LOG.exists() else ""
+    return Attempt(outcome.returncode == 0, outcome.stdout + outcome.stderr, log)
+
+
+def authorities(settings: Settings) -> dict[str, str]:
+    """Return the environment that makes certbot trust the extra authorities beside the system's."""
     if not settings.ca_path:
-        return run(*command)
+        return {}
     extra = Path(settings.ca_path)
     if not extra.is_file():
         raise TlsError(f"{extra} does not exist on this host: put the authority there, or empty pasargad_acme_ca_path")
     bundle = settings.home / "acme-authorities.pem"
     bundle.write_bytes(SYSTEM_AUTHORITIES.read_bytes() + b"\n" + extra.read_bytes())
-    return run(*command, env={"REQUESTS_CA_BUNDLE": str(bundle)})
-
-
-def forgotten(text: str) -> bool:
-    return any(
-        sign in text
-        for sign in ("accountDoesNotExist", "No such account", "unable to find existing account", "Account not found")
-    )
+    return {"REQUESTS_CA_BUNDLE": str(bundle)}
 
 
 def forget_account(settings: Settings) -> None:
     host = settings.directory_url.split("://", 1)[-1].split("/", 1)[0]
     for accounts in Path("/etc/letsencrypt/accounts").glob(f"{host}*"):
         shutil.rmtree(accounts)
-
-
-def last_words(outcome: subprocess.CompletedProcess[str]) -> str:
-    noise = ("Saving debug log", "Ask for help")
-    lines = [
-        line for line in (outcome.stdout + outcome.stderr).splitlines() if line.strip() and not line.startswith(noise)
-    ]
-    return "\n".join(lines[-8:])
 
 
 def ensure(settings: Settings, *, force: bool) -> dict[str, object]:
