@@ -41,7 +41,13 @@ class ActionModule(ActionBase):
         answer = self._ask({"state": "read", "path": args["path"]}, variables)
         if answer.get("failed") or answer.get("unreachable"):
             return {**result, **answer}
-        return {**result, **answer, **self._compare(sources, answer, full=args.get("mode") == "full")}
+        compared = self._compare(sources, answer, full=args.get("mode") == "full")
+        if compared["needed"]:
+            # Whatever ends this run half-way, the next one must not take the host for what the old record says.
+            begun = self._ask({"state": "begun", "path": args["path"]}, variables)
+            if begun.get("failed") or begun.get("unreachable"):
+                return {**result, **begun}
+        return {**result, **answer, **compared}
 
     def _ask(self, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         answer = self._execute_module("pasargad_converge", module_args=module_args, task_vars=task_vars)
@@ -68,11 +74,13 @@ class ActionModule(ActionBase):
     def _compare(self, sources: dict[str, str], answer: dict[str, Any], *, full: bool) -> dict[str, Any]:
         recorded = answer.pop("recorded", None) or {}
         current = fingerprint(sources)
-        needed = full or recorded.get("fingerprint") != current
+        needed = full or recorded.get("fingerprint") != current or "begun" in recorded
         if not recorded:
             line = "never provisioned to the end: everything is applied"
         elif recorded["fingerprint"] != current:
             line = f"provisioned anew, because of {difference(recorded.get('sources', {}), sources)}"
+        elif "begun" in recorded:
+            line = f"the provisioning of {recorded['begun']} did not come to its end: everything is applied"
         else:
             line = f"provisioned {recorded['at']}, unchanged" + ("; applied anew as asked for" if full else "")
         comparison = {"needed": needed, "fingerprint": current, "sources": sources}

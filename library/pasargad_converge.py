@@ -14,9 +14,9 @@ description:
   - The facts C(distribution), C(distribution_major_version) and C(distribution_release) come along for free.
 options:
   state:
-    description: What to do; C(read) is what the action plugin asks of the host.
+    description: What to do; C(read) and C(begun) are what the action plugin asks of the host.
     type: str
-    choices: [compared, read, recorded]
+    choices: [compared, read, begun, recorded]
     default: compared
   path:
     description: The record on the host.
@@ -118,7 +118,7 @@ def main() -> None:
     """Read or write the record."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["read", "recorded"], "required": True},
+            "state": {"type": "str", "choices": ["read", "begun", "recorded"], "required": True},
             "path": {"type": "path", "required": True},
             "fingerprint": {"type": "str"},
             "sources": {"type": "dict"},
@@ -130,10 +130,14 @@ def main() -> None:
     record = read_record(path)
     if module.params["state"] == "read":
         module.exit_json(changed=False, recorded=record, ansible_facts=facts())
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if module.params["state"] == "begun":
+        if record is not None and not module.check_mode:
+            write_record(path, {**record, "begun": now})
+        module.exit_json(changed=False)
     wanted = {key: module.params[key] for key in ("fingerprint", "sources")}
     changed = record is None or {key: record.get(key) for key in wanted} != wanted
-    if changed and not module.check_mode:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if (changed or "begun" in (record or {})) and not module.check_mode:
         write_record(path, {**wanted, "at": now})
     module.exit_json(changed=changed)
 

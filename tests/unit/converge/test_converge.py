@@ -93,8 +93,13 @@ def converge(root: Path, tmp_path: Path) -> Converge:
         variables = {"pasargad_repo_root": str(root), "converge_record": str(tmp_path / "state" / "converge.json")}
         role = {"ansible.builtin.import_role": {"name": "converge"}}
         provision = {"name": "any | Provision", "ansible.builtin.file": {"path": str(mark), "state": "touch"}}
+        broken = {
+            "name": "any | Break",
+            "ansible.builtin.fail": {"msg": "broken"},
+            "when": "breaks | default(false) | bool",
+        }
         book = [
-            {"hosts": "all", "name": "Provision", "tasks": [role, provision]},
+            {"hosts": "all", "name": "Provision", "tasks": [role, provision, broken]},
             {"hosts": "all", "name": "Provision again", "tasks": [role, provision]},
             {
                 "hosts": "all",
@@ -106,7 +111,7 @@ def converge(root: Path, tmp_path: Path) -> Converge:
         keys = {"connection": "local", "gather_facts": False, "vars": variables}
         plays.write_text(json.dumps([{**each, **keys} for each in book]))
         done = run_book(plays, *words)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == (2 if "breaks=true" in words else 0), done.stdout + done.stderr
         return mark.exists(), done.stdout
 
     return run
@@ -143,6 +148,15 @@ def test_full_provisions_in_any_case(converge: Converge) -> None:
     converge()
     assert converge("-e", "pasargad_converge=full")[0]
     assert not converge()[0]
+
+
+def test_a_provisioning_that_broke_off_is_not_taken_for_done(converge: Converge) -> None:
+    converge("-e", "pasargad_domain=a.test")
+    converge("-e", "pasargad_domain=b.test", "-e", "breaks=true")
+    provisioned, output = converge("-e", "pasargad_domain=a.test")
+    assert provisioned
+    assert "did not come to its end" in output
+    assert not converge("-e", "pasargad_domain=a.test")[0]
 
 
 def test_check_mode_records_nothing(converge: Converge, tmp_path: Path) -> None:
