@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 
 from . import units
 from .artefact import read_release
 from .config import ReleaseConfig
+from .lease import read_lease
 from .lock import held
-from .outcome import Outcome, Refused
+from .outcome import Locked, Outcome, Refused
 from .state import load_state
 from .switch import reconcile, revert
+
+LOCK_PATIENCE_SECONDS = 5.0
 
 
 def bring_back(config: ReleaseConfig) -> Outcome:
@@ -28,11 +33,16 @@ def bring_back(config: ReleaseConfig) -> Outcome:
 
 def revert_unconfirmed(config: ReleaseConfig, deploy_id: str) -> Outcome:
     """Put traffic back because nobody confirmed the switch in time; called by the dead-man timer."""
-    # Not under the host lock: whoever holds it may be the very process that hangs.
-    state = load_state(config)
-    if state.pending is None or state.pending.deploy_id != deploy_id:
-        return Outcome(False, "the switch was confirmed")
-    state = revert(config, state, "nobody confirmed the switch in time")
+    with contextlib.ExitStack() as stack:
+        # A confirmation under way is waited for; a process that hangs with the lock in its hand is not.
+        with contextlib.suppress(Locked):
+            stack.enter_context(held(config.lock_file, wait_seconds=LOCK_PATIENCE_SECONDS))
+        state = load_state(config)
+        if state.pending is None or state.pending.deploy_id != deploy_id:
+            return Outcome(False, "the switch was confirmed")
+        if state.pending.deadline > time.time() + 1:
+            return Outcome(False, "the switch was given more time")
+        state = revert(config, state, "nobody confirmed the switch in time")
     return Outcome(True, f"traffic is back on {state.active}")
 
 
@@ -42,6 +52,8 @@ def retire(config: ReleaseConfig, slot: str) -> Outcome:
         state = reconcile(config)
         if state.active == slot:
             return Outcome(False, f"{slot} serves")
+        if read_lease(config):
+            return Outcome(False, "a deploy is under way and decides itself")
         units.stop(units.worker(slot))
         units.stop(units.web(slot))
     return Outcome(True, f"{slot} stopped")

@@ -29,7 +29,7 @@ from .outcome import OperationError, Outcome, Refused
 from .readiness import crash, look, wait_until_ready, warm
 from .stage import missing_parts, prune, remove_leftovers, require_space, stage_release
 from .state import Content, State, load_state, save_state
-from .switch import confirm, own_command, reconcile, revert, switch_to
+from .switch import confirm, own_command, postpone, reconcile, revert, switch_to
 from .verify import verify_in_public
 
 RETIRE = "pasargad-retire"
@@ -189,6 +189,7 @@ def begin(work: Work) -> Outcome:
             hint="deploy a mended release, or insist: -e app_release_force=true",
         )
     owner = Owner(**request.owner)
+    before = read_lease(config)
     lease = acquire(
         config,
         work.journal.deploy_id,
@@ -197,6 +198,8 @@ def begin(work: Work) -> Outcome:
         fencing=request.fencing,
         last_fencing=state.fencing,
     )
+    if before and before.deploy_id != lease.deploy_id:
+        record_terminal(config, before.deploy_id, "abandoned", phase=before.phase)
     for line in open_intents(config):
         if line["deploy"] != work.journal.deploy_id:
             Journal(config, line["deploy"]).write(line["phase"], "abandoned")
@@ -298,7 +301,7 @@ def warm_paths(work: Work) -> list[str]:
 def switch(work: Work) -> Outcome:
     """Give traffic to the prepared slot; it goes back by itself unless `finish` confirms in time."""
     config, state = work.config, load_state(work.config)
-    if state.content(state.active) == work.target and not (state.pending is None and not state.active):
+    if state.content(state.active) == work.target and look(config, state.active or "").ready:
         return Outcome(False, f"{state.active} serves already", {"switch_ms": 0.0, "slot": state.active})
     slot = state.idle
     if state.content(slot) != work.target:
@@ -320,6 +323,9 @@ def verify(work: Work) -> Outcome:
         raise OperationError(
             "the switch was put back before it could be verified", hint="pasargad-ops status; run deploy.yml again"
         )
+    if state.pending:
+        # The time that other hosts took to switch must not count against this one.
+        state = postpone(config, state)
     deploy = read_json(config.state_dir / "deploy.json") or {}
     seen = verify_in_public(
         config, state.active or "", work.release.release, warm_paths(work), deploy.get("baseline", {})

@@ -17,7 +17,7 @@ from .outcome import OperationError, Outcome, Refused
 from .readiness import look, wait_until_ready
 from .release import RETIRE, hold_release, new_deploy_id
 from .state import State, load_state, save_state
-from .switch import own_command, reconcile, switch_to
+from .switch import own_command, reconcile, revert, switch_to
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,14 @@ def roll_back(
         state = reconcile(config)
         deploy_id = new_deploy_id()
         journal = Journal(config, deploy_id)
+        before = read_lease(config)
         acquire(config, deploy_id, owner, living_pids=living_pids, last_fencing=state.fencing)
+        if before:
+            record_terminal(config, before.deploy_id, "abandoned", phase=before.phase)
+        if state.pending:
+            # The deploy died between the switch and its confirmation: going back is all that is asked for.
+            release_lease(config, deploy_id)
+            return _undo(config, state, journal)
         try:
             with journal.phase("rollback"):
                 return _go_back(config, state, journal, owner)
@@ -88,6 +95,16 @@ def roll_back(
             raise
         finally:
             release_lease(config, deploy_id)
+
+
+def _undo(config: ReleaseConfig, state: State, journal: Journal) -> Outcome:
+    """Put an unconfirmed switch back."""
+    with journal.phase("rollback"):
+        state = revert(config, state, "rolled back before it was confirmed")
+    content = state.content(state.active)
+    release = content.release if content else ""
+    record_terminal(config, journal.deploy_id, "rolled back", release=release)
+    return Outcome(True, f"{release} on {state.active}; the switch was not confirmed yet", {"slot": state.active})
 
 
 def _go_back(config: ReleaseConfig, state: State, journal: Journal, owner: Owner) -> Outcome:

@@ -8,6 +8,7 @@ a crash.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 
@@ -45,6 +46,17 @@ def arm(config: ReleaseConfig, deploy_id: str) -> None:
     """Let the host itself put traffic back unless it is told in time that all is well."""
     command = own_command(config, "revert", "--deploy", deploy_id, "--config", str(CONFIG_FILE))
     units.schedule(DEADMAN, config.deadman_seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
+
+
+def postpone(config: ReleaseConfig, state: State) -> State:
+    """Give an unconfirmed switch its whole time again."""
+    if state.pending is None:
+        return state
+    pending = dataclasses.replace(state.pending, deadline=time.time() + config.deadman_seconds)
+    state = state.having(pending=pending)
+    save_state(config, state)
+    arm(config, pending.deploy_id)
+    return state
 
 
 def switch_to(config: ReleaseConfig, state: State, slot: str, journal: Journal, *, confirm: bool = False) -> State:
