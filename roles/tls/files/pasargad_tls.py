@@ -30,6 +30,7 @@ CERTBOT_LOG = Path("/var/log/letsencrypt/letsencrypt.log")
 SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # A renewal may fail for a while (the server is down, a network hiccup) before it is worth stopping a deploy.
 ALARM_DAYS = 7
+PROVIDED = "you provided"
 
 
 class TlsError(Exception):
@@ -127,7 +128,10 @@ def moment(certificate: x509.Certificate, attribute: str) -> datetime.datetime:
 def validate(certificate: Certificate, names: list[str], origin: str) -> None:
     """Raise TlsError unless the certificate may be served for the names today."""
     if certificate.days_left <= 0:
-        raise TlsError(f"the certificate {origin} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC: replace it")
+        raise TlsError(
+            f"the certificate {origin} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC: replace it"
+            + (" (tls_provided_fullchain_path, tls_provided_privkey_path)" if origin == PROVIDED else "")
+        )
     if certificate.not_before > utc_now() + datetime.timedelta(minutes=5):
         raise TlsError(
             f"the certificate {origin} is valid from {certificate.not_before:%Y-%m-%d %H:%M} UTC: check the clock"
@@ -303,7 +307,7 @@ def ensure(settings: Settings, *, force: bool) -> dict[str, object]:
     current = live_certificate(settings)
     if settings.mode == "provided":
         source = settings.home / "provided"
-        changed = make_live(settings, source / "fullchain.pem", source / "privkey.pem", "you provided")
+        changed = make_live(settings, source / "fullchain.pem", source / "privkey.pem", PROVIDED)
         return {"changed": changed, "why": "the provided files differ" if changed else ""}
     reason = "asked for" if force else due(settings, current)
     if settings.mode == "acme" and reason is None and current is not None and current.selfsigned:
