@@ -33,17 +33,20 @@ def bring_back(config: ReleaseConfig) -> Outcome:
 
 def revert_unconfirmed(config: ReleaseConfig, deploy_id: str) -> Outcome:
     """Put traffic back because nobody confirmed the switch in time; called by the dead-man timer."""
-    with contextlib.ExitStack() as stack:
-        # A confirmation under way is waited for; a process that hangs with the lock in its hand is not.
-        with contextlib.suppress(Locked):
-            stack.enter_context(held(config.lock_file, wait_seconds=LOCK_PATIENCE_SECONDS))
-        state = load_state(config)
-        if state.pending is None or state.pending.deploy_id != deploy_id:
-            return Outcome(False, "the switch was confirmed")
-        if state.pending.deadline > time.time() + 1:
-            return Outcome(False, "the switch was given more time")
-        state = revert(config, state, "nobody confirmed the switch in time")
-    return Outcome(True, f"traffic is back on {state.active}")
+    while True:
+        with contextlib.ExitStack() as stack:
+            # A confirmation under way is waited for; a process that hangs with the lock in its hand is not.
+            with contextlib.suppress(Locked):
+                stack.enter_context(held(config.lock_file, wait_seconds=LOCK_PATIENCE_SECONDS))
+            state = load_state(config)
+            if state.pending is None or state.pending.deploy_id != deploy_id:
+                return Outcome(False, "the switch was confirmed")
+            left = state.pending.deadline - time.time()
+            if left <= 0:
+                state = revert(config, state, "nobody confirmed the switch in time")
+                return Outcome(True, f"traffic is back on {state.active}")
+        # The deploy asked for more time, and may have died before it armed another timer.
+        time.sleep(left)
 
 
 def retire(config: ReleaseConfig, slot: str) -> Outcome:
