@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +15,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 from testing.factories import make_variant
+from testing.provider import WEBHOOK_SECRET
 from testing.shopper import BANK_CARD, DECLINED_CARD, form_with, text_of
 
 from pasargad.catalog.models import Variant
@@ -246,17 +251,32 @@ def test_the_reconciler_finds_what_nobody_told_us(shop):
     assert Order.objects.get().status == Status.PAID
 
 
-def test_a_message_without_the_right_signature_is_refused(shop):
-    shopper, _ = shop
-    answer = shopper.session.post(
-        f"{shopper.base}/webhooks/stripe/", data=b'{"object": "event"}', headers={"Stripe-Signature": "t=1,v1=00"}
-    )
-    assert answer.status_code == 400 and not WebhookEvent.objects.exists()
+def signed(payload: bytes, secret: str, at: float) -> str:
+    digest = hmac.new(secret.encode(), f"{int(at)}.".encode() + payload, hashlib.sha256).hexdigest()
+    return f"t={int(at)},v1={digest}"
+
+
+@pytest.mark.parametrize(
+    ("change", "secret", "age", "status"),
+    [
+        ({}, WEBHOOK_SECRET, 0, 200),
+        ({}, "whsec_of_somebody_else", 0, 400),
+        ({}, WEBHOOK_SECRET, 301, 400),
+        ({"livemode": True}, WEBHOOK_SECRET, 0, 400),
+        ({"object": "list"}, WEBHOOK_SECRET, 0, 400),
+    ],
+)
+def test_only_messages_signed_just_now_for_this_mode_are_taken(client, settings, change, secret, age, status):
+    settings.STRIPE = replace(settings.STRIPE, webhook_secrets=(WEBHOOK_SECRET,))
+    event = {"id": "evt_1", "object": "event", "type": "charge.updated", "livemode": False, "data": {"object": {}}}
+    payload = json.dumps(event | change).encode()
+    headers = {"Stripe-Signature": signed(payload, secret, time.time() - age)}
+    answer = client.post("/webhooks/stripe/", payload, content_type="application/json", headers=headers)
+    assert answer.status_code == status
+    assert WebhookEvent.objects.exists() is (status == 200)
 
 
 def test_where_the_provider_has_no_page_the_card_is_taken_on_ours(shop, settings):
-    from dataclasses import replace
-
     settings.STRIPE = replace(settings.STRIPE, payment_page_url="")
     shopper, _ = shop
     shopper.add(make_variant().sku)
