@@ -40,14 +40,22 @@ options:
     description: Deploy a release that was put back before, and start a slot again that is ready.
     type: bool
     default: false
+  leave:
+    description: With V(rollback) on the other hosts of a fleet, the release that the first host left.
+    type: str
+    default: ""
+  wait_seconds:
+    description: How long to wait while somebody else deploys; the action plugin waits.
+    type: int
+    default: 0
   owner:
-    description: Who deploys (name, controller, boot_id, pid); the action plugin fills it in.
+    description: The process that deploys; the action plugin fills it in.
     type: dict
     default: {}
-  living_pids:
-    description: Playbooks that run on the controller now; the action plugin fills it in.
+  living:
+    description: Processes of the controller as C(pid.started); the action plugin fills it in.
     type: list
-    elements: int
+    elements: str
     default: []
   config_file:
     description: The host's settings of releases.
@@ -73,21 +81,27 @@ pasargad:
 deploy_id:
   description: The deploy's id.
   type: str
-  returned: when phase is begin
+  returned: when phase is begin or rollback
 fencing:
   description: The deploy's fencing number.
   type: int
-  returned: when phase is begin
+  returned: when phase is begin or rollback
+left:
+  description: The release that the rollback left.
+  type: str
+  returned: when phase is rollback
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pasargad_ops.config import ReleaseConfig
 from ansible.module_utils.pasargad_ops.lease import Owner
 from ansible.module_utils.pasargad_ops.outcome import OperationError, Outcome
 from ansible.module_utils.pasargad_ops.release import ReleaseRequest, run_phase
-from ansible.module_utils.pasargad_ops.rollback import roll_back
+from ansible.module_utils.pasargad_ops.rollback import RollbackRequest, roll_back
 
 PHASES = ["begin", "stage", "expand", "start", "switch", "verify", "finish", "abort", "rollback"]
 
@@ -102,20 +116,27 @@ def argument_spec() -> dict[str, dict[str, object]]:
         "fencing": {"type": "int"},
         "allow_contract": {"type": "bool", "default": False},
         "force": {"type": "bool", "default": False},
+        "leave": {"type": "str", "default": ""},
+        "wait_seconds": {"type": "int", "default": 0},
         "owner": {"type": "dict", "default": {}},
-        "living_pids": {"type": "list", "elements": "int", "default": []},
+        "living": {"type": "list", "elements": "str", "default": []},
         "config_file": {"type": "path", "default": "/etc/pasargad/ops/release.json"},
     }
 
 
-def run(wanted: dict[str, object], *, dry_run: bool) -> Outcome:
+def run(wanted: dict[str, Any], *, dry_run: bool) -> Outcome:
     """Run the phase that is asked for."""
-    config = ReleaseConfig.load(Path(str(wanted.pop("config_file"))))
-    wanted["living_pids"] = tuple(wanted["living_pids"])  # type: ignore[arg-type]
+    config_file = Path(wanted.pop("config_file"))
+    if dry_run and not config_file.exists():
+        return Outcome(True, f"would {wanted['phase']} on a host that is not set up yet")
+    config = ReleaseConfig.load(config_file)
+    wanted["living"] = tuple(wanted["living"])
     if wanted["phase"] == "rollback":
-        owner = Owner(**wanted["owner"])  # type: ignore[arg-type]
-        return roll_back(config, owner, living_pids=wanted["living_pids"], dry_run=dry_run)  # type: ignore[arg-type]
-    return run_phase(config, ReleaseRequest(**wanted), dry_run=dry_run)  # type: ignore[arg-type]
+        names = ("living", "deploy_id", "fencing", "leave")
+        request = RollbackRequest(Owner(**wanted["owner"]), **{name: wanted[name] for name in names})
+        return roll_back(config, request, dry_run=dry_run)
+    names = tuple(field.name for field in dataclasses.fields(ReleaseRequest))
+    return run_phase(config, ReleaseRequest(**{name: wanted[name] for name in names}), dry_run=dry_run)
 
 
 def main() -> None:
@@ -125,13 +146,10 @@ def main() -> None:
     try:
         outcome = run(dict(module.params), dry_run=module.check_mode)
     except OperationError as error:
-        module.fail_json(
-            msg=error.message,
-            hint=error.hint,
-            pasargad={"phase": phase, "line": error.message, "details": error.details},
-        )
+        report = {"phase": phase, "line": error.message, "details": error.details}
+        module.fail_json(msg=error.message, hint=error.hint, pasargad=report)
     report = {"phase": phase, "line": outcome.summary, "details": outcome.details}
-    returned = {key: outcome.details[key] for key in ("deploy_id", "fencing") if key in outcome.details}
+    returned = {key: outcome.details[key] for key in ("deploy_id", "fencing", "left") if key in outcome.details}
     module.exit_json(changed=outcome.changed, pasargad=report, **returned)
 
 

@@ -11,8 +11,9 @@ description:
   - Changes nothing and takes no lock.
 options:
   release:
-    description: The content of RELEASE.json; with it the module tells whether that release serves already and what is
-    missing. type: dict default: {}
+    description: The content of RELEASE.json; with it the module tells whether it serves already and what is missing.
+    type: dict
+    default: {}
   env:
     description: Digest of the environment; empty means the newest one on the host.
     type: str
@@ -73,6 +74,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     wanted = module.params
     try:
+        if module.check_mode and not Path(wanted["config_file"]).exists():
+            report = {"phase": "preflight", "line": "this host is not set up yet", "details": {}}
+            module.exit_json(changed=False, pasargad=report, serving=False, missing=[], files={})
         config = ReleaseConfig.load(Path(wanted["config_file"]))
         if not wanted["release"]:
             status = gather(config)

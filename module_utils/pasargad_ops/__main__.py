@@ -6,14 +6,13 @@ import argparse
 import json
 import os
 import pwd
-import socket
 import sys
 from enum import IntEnum
 from pathlib import Path
 
 from . import boot, rollback, status
-from .config import CONFIG_FILE, ReleaseConfig
-from .lease import Owner
+from .config import CONFIG_FILE, SLOTS, ReleaseConfig
+from .lease import Owner, living_processes, owner_process
 from .lock import held
 from .manage import manage
 from .outcome import OperationError, Outcome, Refused
@@ -31,9 +30,7 @@ class ExitCode(IntEnum):
 
 def local_owner() -> Owner:
     """Say who calls on this very host."""
-    name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Owner(name, socket.gethostname(), boot_id, os.getpid())
+    return owner_process(os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name, os.getpid())
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -51,13 +48,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     managed.add_argument("arguments", nargs=argparse.REMAINDER)
     executed = verbs.add_parser("exec", help="become a slot's process (called by its unit)")
     executed.add_argument("role", choices=("web", "worker"))
-    executed.add_argument("slot")
+    executed.add_argument("slot", choices=SLOTS)
     verbs.add_parser("live", help="bring the shop back after a boot (called by a unit)")
     reverted = verbs.add_parser("revert", help="put an unconfirmed switch back (called by a timer)")
     reverted.add_argument("--deploy", required=True)
-    reverted.add_argument("--config", type=Path, default=argparse.SUPPRESS)
     retired = verbs.add_parser("retire", help="stop a slot after its rollback window (called by a timer)")
-    retired.add_argument("--slot", required=True)
+    retired.add_argument("--slot", choices=SLOTS, required=True)
+    retired.add_argument("--deploy", required=True)
     return parser.parse_args(arguments)
 
 
@@ -68,9 +65,10 @@ def act(options: argparse.Namespace) -> Outcome:
         found = status.gather(config)
         return Outcome(False, json.dumps(found) if options.json else status.describe(found))
     if options.verb == "rollback":
-        return rollback.roll_back(config, local_owner(), dry_run=options.dry_run)
+        request = rollback.RollbackRequest(local_owner(), living_processes())
+        return rollback.roll_back(config, request, dry_run=options.dry_run)
     if options.verb == "repair":
-        with held(config.lock_file):
+        with held(config.lock_file, doing="repair"):
             state = reconcile(config)
         return Outcome(True, f"live.sock names {state.active}")
     if options.verb == "break-lock":
@@ -94,7 +92,7 @@ def act(options: argparse.Namespace) -> Outcome:
         return boot.bring_back(config)
     if options.verb == "revert":
         return boot.revert_unconfirmed(config, options.deploy)
-    return boot.retire(config, options.slot)
+    return boot.retire(config, options.slot, options.deploy)
 
 
 def main(arguments: list[str]) -> int:
@@ -107,6 +105,10 @@ def main(arguments: list[str]) -> int:
         if error.hint:
             print(f"next: {error.hint}", file=sys.stderr)
         return ExitCode.REFUSED if isinstance(error, Refused) else ExitCode.FAILED
+    except PermissionError as error:
+        print(f"pasargad-ops: {error.filename}: {error.strerror}", file=sys.stderr)
+        print("next: run it as root: sudo pasargad-ops …", file=sys.stderr)
+        return ExitCode.FAILED
     if outcome.summary:
         print(outcome.summary)
     return ExitCode.DONE

@@ -1,5 +1,6 @@
 """Hold what the release operations must know about a host; rendered once, read by the module and by the timers
-alike."""
+alike.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +43,10 @@ class ReleaseConfig:
     verify_error_share: float = 0.02
     deadman_seconds: int = 60
     rollback_window_seconds: int = 600
+    worker_wait_seconds: float = 20.0
     migrate_timeout_seconds: float = 900.0
     lock_retries: int = 40
+    file: Path = CONFIG_FILE
     lease_ttl_seconds: float = 90.0
     keep_count: int = 5
 
@@ -53,7 +56,9 @@ class ReleaseConfig:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(fields))
         if unknown:
-            raise Refused(f"unknown settings: {', '.join(unknown)}", hint="mend roles/app_release/defaults/main.yml")
+            raise Refused(
+                f"unknown settings: {', '.join(unknown)}", hint="mend roles/app_service/templates/release.json.j2"
+            )
         converted: dict[str, Any] = {}
         for name, value in values.items():
             wanted = str(fields[name].type)
@@ -61,11 +66,17 @@ class ReleaseConfig:
             try:
                 converted[name] = convert(value)
             except (TypeError, ValueError) as error:
-                raise Refused(f"{name} is {value!r}, not a {wanted}", hint=f"set app_release_{name}") from error
+                raise Refused(f"{name} is {value!r}, not a {wanted}", hint=f"set app_service_{name}") from error
         missing = [name for name in ("domain", "python_tag") if not converted.get(name)]
         if missing:
             raise Refused(f"settings missing: {', '.join(missing)}", hint="set pasargad_domain in the inventory")
-        return cls(**converted)
+        config = cls(**converted)
+        if config.deadman_seconds < config.verify_seconds + 20:
+            raise Refused(
+                f"deadman_seconds {config.deadman_seconds} is too short for {config.verify_seconds:g} s of watching",
+                hint="set app_service_deadman_seconds to at least app_service_verify_seconds + 20",
+            )
+        return config
 
     @classmethod
     def load(cls, path: Path = CONFIG_FILE) -> ReleaseConfig:
@@ -73,7 +84,7 @@ class ReleaseConfig:
         values = read_json(path)
         if values is None:
             raise Refused(f"{path} does not exist", hint="run deploy.yml -e pasargad_converge=full")
-        return cls.from_mapping(values)
+        return dataclasses.replace(cls.from_mapping(values), file=path)
 
     @property
     def releases(self) -> Path:
@@ -102,6 +113,11 @@ class ReleaseConfig:
     @property
     def state_file(self) -> Path:
         return self.state_dir / "state.json"
+
+    @property
+    def fault_file(self) -> Path:
+        """What tests write to hold or kill an operation; lies where only root may write."""
+        return self.run_dir.with_name(self.run_dir.name + "-fault.json")
 
     def slot_link(self, slot: str) -> Path:
         return self.srv_dir / "slots" / slot

@@ -28,7 +28,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o640) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).rename(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -49,14 +49,23 @@ def read_json(path: Path) -> Any | None:
 
 
 def append_line(path: Path, value: dict[str, Any], *, mode: int = 0o640) -> None:
-    """Append one JSON line durably."""
+    """Append one JSON line durably; a line that a crash has torn is ended first, so that only it is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
-        os.write(descriptor, (json.dumps(value, sort_keys=True) + "\n").encode())
+        end = os.fstat(descriptor).st_size
+        torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        os.write(descriptor, (("\n" if torn else "") + json.dumps(value, sort_keys=True) + "\n").encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keep_last_lines(path: Path, *, limit_bytes: int, lines: int) -> None:
+    """Shorten a file of lines that has outgrown `limit_bytes` to its last `lines`; nobody else may be appending."""
+    if path.exists() and path.stat().st_size > limit_bytes:
+        kept = path.read_bytes().splitlines(keepends=True)[-lines:]
+        write_atomically(path, b"".join(kept))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -79,4 +88,4 @@ def point_link(link: Path, target: str) -> None:
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
-    os.replace(temporary, link)
+    temporary.rename(link)

@@ -41,6 +41,7 @@ class _PinnedConnection(http.client.HTTPSConnection):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         super().__init__(host, timeout=timeout, context=context)
+        # The pin takes the place of the authorities: also a private or expired certificate has to be the installed one.
         self._address, self._host, self._pin, self._tls = address, host, pin, context
 
     def connect(self) -> None:
@@ -49,7 +50,8 @@ class _PinnedConnection(http.client.HTTPSConnection):
         served = hashlib.sha256(self.sock.getpeercert(binary_form=True) or b"").digest()
         if self._pin is not None and served != self._pin:
             raise OperationError(
-                "the proxy serves another certificate than the one installed", hint="systemctl reload nginx"
+                "the proxy serves another certificate than the one installed",
+                hint="on the host: systemctl reload nginx; then run deploy.yml",
             )
 
 
@@ -80,5 +82,6 @@ def get_from_socket(path: Path, url: str, *, host: str, timeout: float = 10) -> 
 
 def get_in_public(url: str, *, host: str, certificate: Path, address: str = "127.0.0.1", timeout: float = 10) -> Answer:
     """GET through the proxy's TLS listener; raises OSError when nobody answers."""
-    headers = {"Host": host, "User-Agent": "pasargad-ops", "Cache-Control": "no-cache"}
+    # The proxy never answers a request with Authorization from its cache, so this one reaches the release.
+    headers = {"Host": host, "User-Agent": "pasargad-ops", "Authorization": "Probe"}
     return _ask(_PinnedConnection(address, host, certificate_pin(certificate), timeout), url, headers)

@@ -1,8 +1,7 @@
-"""Keep the journal of phases and the audit of deploys, both one JSON object a line.
+"""Keep the journal of phases, one JSON object a line: the intent before an act, its end after.
 
-Each phase writes its intent before it acts and its end after; a crash leaves an intent without an end, which the next
-run sees. Tests hold or kill an operation at a journal point by a fault file; without that file nothing is looked up
-but its absence.
+A crash leaves an intent without an end, which the next run sees. Tests hold or kill an operation at a journal point by
+a fault file that only root can write; without that file nothing happens but a look whether it is there.
 """
 
 from __future__ import annotations
@@ -12,25 +11,26 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from .config import ReleaseConfig
-from .files import append_line, read_json, read_lines
+from .files import append_line, keep_last_lines, read_json, read_lines
 
-FAULT_FILE = Path("/run/pasargad-fault.json")
+LIMIT_BYTES = 2**20
+LINES_KEPT = 1000
 
 
 class Journal:
     """Writes what one deploy does on this host."""
 
     def __init__(self, config: ReleaseConfig, deploy_id: str) -> None:
+        self.config = config
         self.path = config.state_dir / "journal.jsonl"
         self.deploy_id = deploy_id
 
     def write(self, phase: str, event: str, **details: Any) -> None:
         append_line(self.path, {"at": time.time(), "deploy": self.deploy_id, "phase": phase, "event": event, **details})
-        obey_fault(phase, event)
+        obey_fault(self.config, phase, event)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -43,20 +43,28 @@ class Journal:
             raise
         self.write(name, "done")
 
+    def shorten(self) -> None:
+        """Drop the oldest lines of a journal that has grown long; the caller holds the host lock."""
+        keep_last_lines(self.path, limit_bytes=LIMIT_BYTES, lines=LINES_KEPT)
 
-def obey_fault(phase: str, event: str) -> None:
+
+def obey_fault(config: ReleaseConfig, phase: str, event: str) -> None:
     """Hold or die at the point that a test wrote into the fault file, once.
 
-    The file is `{"point": "switch:renamed", "action": "hold" | "kill"}` and only root can write it. Before acting,
-    the file is renamed to `.hit`, by which the test knows that the point was reached.
+    The file is `{"point": "switch:renamed", "action": "hold" | "kill"}`. Before acting it is renamed to `.hit`, by
+    which the test knows that the point was reached; a held operation goes on when `.hit` is removed.
     """
-    fault = read_json(FAULT_FILE)
+    try:
+        fault = read_json(config.fault_file)
+    except ValueError:
+        return
     if not fault or fault["point"] != f"{phase}:{event}":
         return
-    os.replace(FAULT_FILE, FAULT_FILE.with_suffix(".hit"))
+    hit = config.fault_file.with_suffix(".hit")
+    config.fault_file.rename(hit)
     if fault["action"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    while FAULT_FILE.with_suffix(".hit").exists():
+    while hit.exists():
         time.sleep(0.05)
 
 
@@ -70,15 +78,3 @@ def open_intents(config: ReleaseConfig) -> list[dict[str, Any]]:
         elif line["event"] in ("done", "failed", "abandoned"):
             begun.pop(key, None)
     return list(begun.values())
-
-
-def audit_path(config: ReleaseConfig) -> Path:
-    return config.state_dir / "audit.jsonl"
-
-
-def record_terminal(config: ReleaseConfig, deploy_id: str, result: str, **details: Any) -> bool:
-    """Append the one terminal line of a deploy; return False when it already has one."""
-    if any(line["deploy"] == deploy_id for line in read_lines(audit_path(config))):
-        return False
-    append_line(audit_path(config), {"at": time.time(), "deploy": deploy_id, "result": result, **details})
-    return True

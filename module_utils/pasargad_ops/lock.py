@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .outcome import Locked
 
@@ -28,9 +30,21 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
+def holder(path: Path) -> dict[str, Any]:
+    """Return what the last exclusive holder wrote about itself: `pid`, `doing`, `since`; empty when it wrote
+    nothing.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
+
+
 @contextmanager
-def held(path: Path, *, wait_seconds: float = 10.0, shared: bool = False) -> Iterator[None]:
-    """Hold the lock for the body; raise Locked when it is not free within `wait_seconds`."""
+def held(path: Path, *, wait_seconds: float = 10.0, shared: bool = False, doing: str = "") -> Iterator[None]:
+    """Hold the lock for the body, saying in the file what for; raise Locked when it is not free within
+    `wait_seconds`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
@@ -41,10 +55,23 @@ def held(path: Path, *, wait_seconds: float = 10.0, shared: bool = False) -> Ite
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise Locked(
-                        f"another operation is working on this host ({path})", hint="pasargad-ops status"
-                    ) from None
+                    raise _refusal(path) from None
                 time.sleep(0.05)
+        if doing:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "doing": doing, "since": time.time()}).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _refusal(path: Path) -> Locked:
+    about = holder(path)
+    if not about:
+        return Locked(f"another operation holds {path}", hint="pasargad-ops status", details={"lock": {}})
+    return Locked(
+        f"{about['doing']} is still at work on this host (process {about['pid']}, "
+        f"for {time.time() - float(about['since']):.0f} s)",
+        hint="wait for its end and run the same command again; see pasargad-ops status",
+        details={"lock": about},
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import shell, units
 from .artefact import read_release
 from .config import ReleaseConfig
+from .masking import mask, secret_values
 from .outcome import OperationError, Refused
 
 MIGRATOR = "migrator.env"
+PYTHON = "/usr/bin/python3"
 DATABASE_AWAY = (
     "could not connect",
     "Connection refused",
@@ -33,7 +36,8 @@ def release_paths(config: ReleaseConfig, release_id: str) -> tuple[Path, Path]:
 
 def unit_properties(config: ReleaseConfig, release_id: str, env: str, *, migrator: bool) -> dict[str, str | list[str]]:
     """Return the systemd properties under which a command of the release runs; secrets come from files that systemd
-    reads."""
+    reads.
+    """
     app, deps = release_paths(config, release_id)
     files = [str(config.env_dir / f"{env}.env")]
     if migrator:
@@ -44,7 +48,7 @@ def unit_properties(config: ReleaseConfig, release_id: str, env: str, *, migrato
         "WorkingDirectory": str(app),
         "EnvironmentFile": files,
         "Environment": [
-            f"PYTHONPATH={deps}",
+            f"PYTHONPATH={deps}:{config.lib_dir}",
             "PYTHONDONTWRITEBYTECODE=1",
             "PYTHONUNBUFFERED=1",
             f"PASARGAD_RELEASE={release_id}",
@@ -69,31 +73,32 @@ def manage(
     check: bool = True,
 ) -> shell.Finished:
     """Run `manage.py ARGUMENTS` and return its output; secrets go through files and standard input, never through
-    arguments."""
-    command = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe"]
-    for name, value in unit_properties(config, release_id, env, migrator=migrator).items():
-        command += [f"--property={name}={each}" for each in ([value] if isinstance(value, str) else value)]
-    command += ["/usr/bin/python3", "manage.py", *arguments]
+    arguments.
+    """
+    properties = unit_properties(config, release_id, env, migrator=migrator)
+    options = ["--quiet", "--collect", "--wait", "--pipe", *units.property_options(properties)]
+    command = ["systemd-run", *options, PYTHON, "manage.py", *arguments]
     done = shell.run(command, stdin=stdin, timeout=timeout, check=False)
     if check and done.code != 0:
-        raise command_error(arguments, done.stdout + "\n" + done.stderr)
+        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        raise command_error(f"manage.py {' '.join(arguments)}", lines, secret_values(config, env))
     return done
 
 
-def command_error(arguments: list[str], output: str) -> OperationError:
-    """Turn the output of a failed management command into an error with its last lines."""
-    lines = [units.mask(line) for line in output.strip().splitlines() if line.strip()]
-    cause = last_exception(lines)
+def command_error(what: str, lines: Sequence[str], secrets: Sequence[str]) -> OperationError:
+    """Turn the output of a failed command of the shop into an error with its cause and its last lines."""
+    shown = [mask(line, secrets) for line in lines if line.strip()]
     return OperationError(
-        f"manage.py {' '.join(arguments)} failed: {cause or (lines[-1] if lines else 'no output')}",
-        hint=database_hint(output) or "read the lines above; mend the release or its environment; run deploy.yml again",
-        details={"log": lines[-30:]},
+        f"{what} failed: {last_exception(shown) or (shown[-1] if shown else 'no output')}",
+        hint=database_hint("\n".join(lines))
+        or "read the lines above; mend the release or its environment; run deploy.yml again",
+        details={"log": shown[-30:]},
     )
 
 
-def last_exception(lines: list[str]) -> str:
+def last_exception(lines: Sequence[str]) -> str:
     """Return the last line that a Python traceback ended with, or an empty text."""
-    ends = re.compile(r"[\w.]+(Error|Exception|Refused|Exit|Invalid\w*)\b")
+    ends = re.compile(r"[\w.]*(Error|Exception|Refused|Exit|Timeout|Invalid\w*|DoesNotExist|NotAvailable|Detected)\b")
     return next((line for line in reversed(lines) if ends.match(line)), "")
 
 

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import time
+
+from .artefact import read_release
 from .config import ReleaseConfig
 from .edge_log import Count
 from .files import write_atomically
 from .state import State
 
+RESULTS = ("success", "failed", "reverted", "rolled back")
 
-def write_metrics(config: ReleaseConfig, state: State, *, deploy_seconds: float, counted: Count) -> None:
-    """Write the metrics of the deploy that has just ended."""
-    content = state.content(state.active)
-    release, version = content.release if content else "", state.deployed.get("version", "")
-    labels = f'slot="{state.active}",release="{release}",version="{version}"'
-    lines = [
-        "# HELP pasargad_release_info The release that serves.",
-        "# TYPE pasargad_release_info gauge",
-        f"pasargad_release_info{{{labels}}} 1",
-        "# HELP pasargad_deploy_timestamp_seconds When the last deploy ended.",
-        "# TYPE pasargad_deploy_timestamp_seconds gauge",
-        f"pasargad_deploy_timestamp_seconds {state.deployed.get('at', 0)}",
-        "# HELP pasargad_deploy_duration_seconds How long the last deploy took on this host.",
-        "# TYPE pasargad_deploy_duration_seconds gauge",
-        f"pasargad_deploy_duration_seconds {deploy_seconds:.1f}",
-        "# HELP pasargad_deploy_requests Requests that the edge saw during the last deploy, by result.",
-        "# TYPE pasargad_deploy_requests gauge",
-        f'pasargad_deploy_requests{{result="served"}} {counted.requests - counted.lost}',
-        f'pasargad_deploy_requests{{result="lost"}} {counted.lost}',
-        "# HELP pasargad_switch_duration_seconds How long the rename of the last switch took.",
-        "# TYPE pasargad_switch_duration_seconds gauge",
-        f"pasargad_switch_duration_seconds {state.last_switch_ms / 1000:.6f}",
+
+def write(config: ReleaseConfig, state: State, *, result: str, seconds: float, counted: Count) -> None:
+    """Write the metrics of the deploy or rollback that has just ended."""
+    samples: list[tuple[str, str, list[tuple[dict[str, str], float]]]] = [
+        ("pasargad_release_info", "The release that serves.", [(_release_labels(config, state), 1)]),
+        ("pasargad_deploy_timestamp_seconds", "When the last deploy or rollback ended.", [({}, time.time())]),
+        (
+            "pasargad_deploy_result",
+            "How the last deploy ended: 1 for the result that holds.",
+            [({"result": name}, float(name == result)) for name in RESULTS],
+        ),
+        ("pasargad_deploy_duration_seconds", "How long it took on this host.", [({}, seconds)]),
+        (
+            "pasargad_deploy_requests",
+            "Requests that the edge saw during it.",
+            [({"result": "served"}, counted.requests - counted.lost), ({"result": "lost"}, counted.lost)],
+        ),
+        ("pasargad_switch_duration_seconds", "How long the last rename took.", [({}, state.last_switch_ms / 1000)]),
     ]
-    write_atomically(config.metrics_dir / "release.prom", ("\n".join(lines) + "\n").encode(), mode=0o644)
+    text = "".join(render(*sample) for sample in samples)
+    write_atomically(config.metrics_dir / "release.prom", text.encode(), mode=0o644)
+
+
+def _release_labels(config: ReleaseConfig, state: State) -> dict[str, str]:
+    serving = state.serving
+    release = read_release(config.releases / serving.release) if serving else None
+    return {
+        "slot": state.active or "",
+        "release": serving.release if serving else "",
+        "version": release.version if release else "",
+    }
+
+
+def render(name: str, words: str, values: list[tuple[dict[str, str], float]]) -> str:
+    """Return one gauge in Prometheus' text format."""
+    lines = [f"# HELP {name} {words}", f"# TYPE {name} gauge"]
+    for labels, value in values:
+        inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        lines.append(f"{name}{'{' + inside + '}' if inside else ''} {value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

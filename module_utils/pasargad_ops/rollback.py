@@ -1,28 +1,45 @@
-"""Go back to the release before: by a rename when its slot is still hot, else by starting it again; never onto a
-schema it cannot serve."""
+"""Go back to the release before: by a rename while its slot is hot, else by starting it again; never onto a schema it
+cannot serve.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-from . import units
-from .artefact import read_release
+from . import audit, metrics
+from .artefact import Release, read_release
 from .config import ReleaseConfig
-from .journal import Journal, record_terminal
-from .lease import Owner, acquire, read_lease, release_lease
+from .edge_log import Count
+from .journal import Journal
+from .lease import Owner, acquire, heartbeat, read_lease, release_lease
 from .lock import held
+from .masking import mask, secret_values
 from .migrate import contracting
 from .outcome import OperationError, Outcome, Refused
-from .readiness import look, wait_until_ready
-from .release import RETIRE, hold_release, new_deploy_id
-from .state import State, load_state, save_state
-from .switch import own_command, reconcile, revert, switch_to
+from .phases import clear_abandoned, hand_over_work, hold_release, keep_hot
+from .readiness import look, start_until_ready
+from .state import Content, State, change_state, load_state
+from .switch import reconcile, switch_for_good
+from .work import new_deploy_id
+
+
+@dataclass(frozen=True)
+class RollbackRequest:
+    """Who goes back, and for the other hosts of a fleet the first one's deploy id, fencing number and release to
+    leave.
+    """
+
+    owner: Owner
+    living: tuple[str, ...] = ()
+    deploy_id: str = ""
+    fencing: int | None = None
+    leave: str = ""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a rollback would take: whether it is possible, how, and the words for people."""
+    """What a rollback would take: whether it is possible, whether it is one rename, and the words for people."""
 
     possible: bool
     instant: bool
@@ -31,126 +48,142 @@ class Cost:
     way_back: str = ""
 
 
+def breaking_migrations(older: Release, newer: Release) -> list[str]:
+    """Return the newer release's destructive migrations that the older one does not know, so cannot serve."""
+    known = {f"{app}.{name}" for app, name, _ in older.migrations}
+    names = [f"{app}.{name}" for app, name, _ in newer.migrations]
+    return [name for name in contracting(newer, names) if name not in known]
+
+
 def cost(config: ReleaseConfig, state: State) -> Cost:
     """Work out what a rollback would cost now; read-only and quick."""
-    previous, current = state.content(state.idle), state.content(state.active)
+    previous, current = state.previous, state.serving
     if previous is None or current is None:
         return Cost(False, False, "", "there is no earlier release", "deploy the wanted version with deploy.yml")
     older, newer = read_release(config.releases / previous.release), read_release(config.releases / current.release)
     if older is None or newer is None:
-        return Cost(
-            False,
-            False,
-            previous.release,
-            f"release {previous.release} is no longer on this host",
-            "deploy it with deploy.yml",
-        )
-    known = {f"{app}.{name}" for app, name, _ in older.migrations}
-    breaking = [
-        name for name in contracting(newer, [f"{app}.{name}" for app, name, _ in newer.migrations]) if name not in known
-    ]
+        gone = f"release {previous.release if older is None else current.release} is no longer on this host"
+        return Cost(False, False, previous.release, gone, "check out its version and run deploy.yml")
+    breaking = breaking_migrations(older, newer)
     if breaking:
-        dumps = sorted(config.backup_dir.glob(f"before-{newer.release}-*.dump"))
-        where = str(dumps[-1]) if dumps else f"the newest backup before release {newer.release}"
-        return Cost(
-            False,
-            False,
-            older.release,
-            f"release {older.release} cannot serve the schema since {', '.join(breaking)}",
-            f"mend forward with deploy.yml, or restore {where} (everything written since is lost)",
+        words = f"release {older.release} cannot serve the schema since {', '.join(breaking)}"
+        return Cost(False, False, older.release, words, way_back(config, newer))
+    hot = state.content(state.idle) == previous and look(config, state.idle, timeout=2).ready
+    words = "one rename" if hot else "about ten seconds, for its slot has to be started"
+    return Cost(True, hot, older.release, f"to {older.release} ({older.version}): {words}")
+
+
+def way_back(config: ReleaseConfig, newer: Release) -> str:
+    """Say how to leave a release whose schema change cannot be undone by a rename."""
+    dumps = sorted(config.backup_dir.glob(f"before-{newer.release}-*.dump"), key=lambda path: path.stat().st_mtime)
+    if not dumps:
+        return (
+            f"mend forward: correct the code and run deploy.yml (no restore point from before {newer.release} is here)"
         )
-    hot = units.is_active(units.web(state.idle)) and look(config, state.idle).ready
-    words = "instant: one rename" if hot else "about 10 s: the slot has to be started"
-    return Cost(True, hot, older.release, f"{words}, to {older.release} ({older.version})")
+    minutes = (time.time() - dumps[-1].stat().st_mtime) / 60
+    return (
+        f"mend forward with deploy.yml; or lose the last {minutes:.0f} minutes of orders: "
+        f"pg_restore --clean --if-exists -d pasargad {dumps[-1]}, then deploy the older version"
+    )
 
 
-def roll_back(
-    config: ReleaseConfig, owner: Owner, *, living_pids: tuple[int, ...] = (), dry_run: bool = False
-) -> Outcome:
-    """Give traffic back to the other slot's release; raises Refused with the exact way back when that would break the
-    shop."""
+def roll_back(config: ReleaseConfig, request: RollbackRequest, *, dry_run: bool = False) -> Outcome:
+    """Give traffic back to the release before; raises Refused with the exact way back when that would break the
+    shop.
+    """
     state = load_state(config)
-    price = cost(config, state)
-    if not price.possible:
-        raise Refused(f"no rollback: {price.words}", hint=price.way_back)
     if dry_run:
-        return Outcome(True, f"would go back to {price.release}: {price.words}", {"release": price.release})
-    with held(config.lock_file):
-        state = reconcile(config)
-        deploy_id = new_deploy_id()
-        journal = Journal(config, deploy_id)
-        before = read_lease(config)
-        acquire(config, deploy_id, owner, living_pids=living_pids, last_fencing=state.fencing)
-        if before:
-            record_terminal(config, before.deploy_id, "abandoned", phase=before.phase)
-        if state.pending:
-            # The deploy died between the switch and its confirmation: going back is all that is asked for.
-            release_lease(config, deploy_id)
-            return _undo(config, state, journal)
+        price = require_possible(config, state)
+        return Outcome(True, f"would go {price.words}", {"release": price.release, "fencing": state.fencing + 1})
+    deploy_id = request.deploy_id or new_deploy_id()
+    journal = Journal(config, deploy_id)
+    with held(config.lock_file, doing=f"rollback {deploy_id}"):
+        state = load_state(config)
+        lease, dead = acquire(
+            config,
+            deploy_id,
+            request.owner,
+            living=request.living,
+            fencing=request.fencing,
+            last_fencing=state.fencing,
+        )
         try:
-            with journal.phase("rollback"):
-                return _go_back(config, state, journal, owner)
+            unconfirmed = state.pending
+            state = reconcile(config, claimant=deploy_id)
+            clear_abandoned(config, deploy_id, dead.deploy_id if dead else "")
+            change_state(config, fencing=lease.fencing)
+            with heartbeat(config, deploy_id, "rollback"), journal.phase("rollback"):
+                if unconfirmed and state.active == unconfirmed.from_slot:
+                    return _put_back_already(config, state, journal, lease.fencing)
+                if request.leave and state.serving and state.serving.release != request.leave:
+                    return Outcome(False, f"{state.serving.release} serves here, not {request.leave}", {})
+                return _go_back(config, require_possible(config, state), request.owner, journal, lease.fencing)
         except OperationError as error:
-            record_terminal(config, deploy_id, "failed", phase="rollback", error=units.mask(error.message)[:500])
+            error.message = mask(error.message, secret_values(config, state.previous.env if state.previous else ""))
+            audit.record_end(config, deploy_id, "failed", phase="rollback", error=error.message[:500])
             raise
         finally:
             release_lease(config, deploy_id)
 
 
-def _undo(config: ReleaseConfig, state: State, journal: Journal) -> Outcome:
-    """Put an unconfirmed switch back."""
-    with journal.phase("rollback"):
-        state = revert(config, state, "rolled back before it was confirmed")
-    content = state.content(state.active)
-    release = content.release if content else ""
-    record_terminal(config, journal.deploy_id, "rolled back", release=release)
-    return Outcome(True, f"{release} on {state.active}; the switch was not confirmed yet", {"slot": state.active})
+def require_possible(config: ReleaseConfig, state: State) -> Cost:
+    price = cost(config, state)
+    if not price.possible:
+        raise Refused(f"no rollback: {price.words}", hint=price.way_back)
+    return price
 
 
-def _go_back(config: ReleaseConfig, state: State, journal: Journal, owner: Owner) -> Outcome:
-    slot, began = state.idle, time.perf_counter()
-    content, leaving = state.content(slot), state.content(state.active)
+def _put_back_already(config: ReleaseConfig, state: State, journal: Journal, fencing: int) -> Outcome:
+    """An unconfirmed switch of a dead deploy has been put back: that is what was asked for."""
+    release = state.serving.release if state.serving else ""
+    audit.record_end(config, journal.deploy_id, "rolled back", release=release)
+    details = {"release": release, "deploy_id": journal.deploy_id, "fencing": fencing}
+    return Outcome(True, f"the unconfirmed switch was put back; {release} serves on {state.active}", details)
+
+
+def _go_back(config: ReleaseConfig, price: Cost, owner: Owner, journal: Journal, fencing: int) -> Outcome:
+    state, began = load_state(config), time.perf_counter()
+    content, leaving, slot = state.previous, state.serving, state.idle
     if content is None or leaving is None:
         raise Refused("there is no earlier release", hint="run deploy.yml")
-    units.cancel(RETIRE)
-    if not look(config, slot).ready:
-        units.stop(units.web(slot))
-        hold_release(config, slot, content)
-        units.start(units.web(slot), timeout=config.ready_timeout_seconds + 30)
-        wait_until_ready(config, slot, content.release)
-    state = switch_to(config, state, slot, journal, confirm=True)
-    release = read_release(config.releases / content.release)
-    deployed = {
-        "deploy": journal.deploy_id,
-        "at": time.time(),
-        "by": f"{owner.name}@{owner.controller}",
-        "release": content.release,
-        "version": release.version if release else "",
-    }
-    save_state(config, state.having(deployed=deployed, retire_at=time.time() + config.rollback_window_seconds))
-    units.start(units.worker(slot))
-    units.stop(units.worker(state.idle), timeout=600)
-    command = own_command(config, "retire", "--slot", state.idle)
-    units.schedule(RETIRE, config.rollback_window_seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
-    seconds = time.perf_counter() - began
-    record_terminal(
-        config,
-        journal.deploy_id,
-        "rolled back",
-        release=content.release,
-        left=leaving.release,
-        seconds=round(seconds, 2),
-        by=deployed["by"],
-    )
+    if not price.instant:
+        hold_release(config, slot, content, journal)
+        start_until_ready(config, slot, content.release, secret_values(config, content.env))
+    state = switch_for_good(config, slot, journal)
+    at_rename = time.perf_counter() - began
+    worker = hand_over_work(config, state)
+    keep_hot(config, journal.deploy_id, state)
+    _write_down(config, content, leaving, owner, journal, seconds=time.perf_counter() - began)
     return Outcome(
         True,
-        f"{leaving.release} -> {content.release} on {slot}, switch {state.last_switch_ms:.2f} ms",
-        {"release": content.release, "slot": slot, "switch_ms": state.last_switch_ms, "seconds": round(seconds, 3)},
+        f"{leaving.release} -> {content.release} on {slot}, {state.last_switch_ms:.2f} ms, {at_rename:.1f} s after "
+        f"the call; {worker}",
+        {
+            "deploy_id": journal.deploy_id,
+            "fencing": fencing,
+            "release": content.release,
+            "left": leaving.release,
+            "slot": slot,
+            "switch_ms": state.last_switch_ms,
+            "seconds": round(at_rename, 3),
+        },
     )
+
+
+def _write_down(
+    config: ReleaseConfig, content: Content, leaving: Content, owner: Owner, journal: Journal, *, seconds: float
+) -> None:
+    release = read_release(config.releases / content.release)
+    by = f"{owner.name}@{owner.controller}"
+    deployed = {"deploy": journal.deploy_id, "at": time.time(), "by": by, "release": content.release}
+    state = change_state(config, deployed={**deployed, "version": release.version if release else ""})
+    details = {"release": content.release, "left": leaving.release, "seconds": round(seconds, 2), "by": by}
+    audit.record_end(config, journal.deploy_id, "rolled back", **details)
+    metrics.write(config, state, result="rolled back", seconds=seconds, counted=Count())
 
 
 def break_lock(config: ReleaseConfig, deploy_id: str) -> Outcome:
-    """Take the lease from a deploy that shows no sign of life; refuses while an operation of it works."""
+    """Take the lease from a deploy that shows no sign of life; refuses while an operation of it works here."""
     lease = read_lease(config)
     if lease is None:
         return Outcome(False, "nobody holds this host")
@@ -158,13 +191,18 @@ def break_lock(config: ReleaseConfig, deploy_id: str) -> Outcome:
         raise Refused(
             f"the host is held by {lease.deploy_id}, not {deploy_id}", hint=f"pasargad-ops break-lock {lease.deploy_id}"
         )
-    with held(config.lock_file, wait_seconds=0.0):
+    patience = min(30.0, config.lease_ttl_seconds)
+    # An operation at work holds the host lock: not getting it proves that the deploy lives.
+    with held(config.lock_file, wait_seconds=0.0, doing=f"break-lock {deploy_id}"):
         silent = time.time() - lease.renewed
-        if silent < min(30.0, config.lease_ttl_seconds):
+        if silent < patience:
             raise Refused(
-                f"{lease.owner.name} was active {silent:.0f} s ago", hint="wait until it has been silent for 30 s"
+                f"{lease.owner.name} on {lease.owner.controller} was active {silent:.0f} s ago",
+                hint=f"end that ansible-playbook (process {lease.owner.pid} there), or wait {patience - silent:.0f} s",
             )
-        reconcile(config)
-        record_terminal(config, deploy_id, "abandoned", phase=lease.phase)
+        reconcile(config, claimant="break-lock")
+        clear_abandoned(config, "", deploy_id)
         release_lease(config, deploy_id)
-    return Outcome(True, f"taken from {lease.owner.name}@{lease.owner.controller}, silent for {silent:.0f} s")
+    return Outcome(
+        True, f"taken from {lease.owner.name} on {lease.owner.controller}, silent for {silent:.0f} s; run deploy.yml"
+    )

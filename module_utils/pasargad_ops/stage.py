@@ -8,10 +8,9 @@ from pathlib import Path
 
 from . import shell
 from .artefact import Part, Release, digest_of, read_release
-from .config import SLOTS, ReleaseConfig
+from .config import ReleaseConfig
 from .files import sync_directory, write_json
 from .outcome import Damaged, Refused
-from .state import State
 
 UNPACKED_RATIO = 6
 SPARE_BYTES = 256 * 2**20
@@ -67,14 +66,21 @@ def verify_part(config: ReleaseConfig, part: Part) -> Path:
     return path
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a .tar.zst into a new directory; members with absolute or upward names are refused."""
-    names = shell.run(["tar", "--zstd", "-tf", str(archive)], timeout=300).stdout.splitlines()
-    for name in names:
-        if name.startswith("/") or ".." in Path(name).parts:
+def require_plain(archive: Path) -> None:
+    """Raise Damaged unless the archive holds only files and directories that stay below where it is unpacked."""
+    listing = shell.run(["tar", "--zstd", "-tvf", str(archive), "--quoting-style=escape"], timeout=300).stdout
+    for line in listing.splitlines():
+        kind, name = line[:1], line.split(maxsplit=5)[-1]
+        if kind not in ("-", "d") or name.startswith("/") or ".." in Path(name).parts:
             raise Damaged(
-                f"{archive.name} holds the name {name!r}", hint="build the artefact again on a machine you trust"
+                f"{archive.name} holds {name!r}, which does not belong into a release",
+                hint="build the artefact again on a machine you trust: rm -r .build/artifacts; deploy.yml",
             )
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack a .tar.zst into a new directory, readable by everybody and writable by its owner alone."""
+    require_plain(archive)
     target.mkdir(parents=True)
     shell.run(
         ["tar", "--zstd", "-xf", str(archive), "-C", str(target), "--no-same-owner", "--no-same-permissions"],
@@ -110,14 +116,15 @@ def stage_deps(config: ReleaseConfig, release: Release) -> bool:
         check=False,
     )
     sync_tree(temporary)
-    os.rename(temporary, target)
+    temporary.rename(target)
     sync_directory(config.deps)
     return True
 
 
 def stage_static(config: ReleaseConfig, release: Release) -> int:
     """Add the release's hashed files to those of all versions; a file that exists is the same file. Return how many
-    are new."""
+    are new.
+    """
     archive = verify_part(config, release.parts["static"])
     temporary = config.static.with_name(".static.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -127,7 +134,7 @@ def stage_static(config: ReleaseConfig, release: Release) -> int:
         target = config.static / source.relative_to(temporary)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(source, target)
+            source.rename(target)
             new += 1
     shutil.rmtree(temporary)
     return new
@@ -156,10 +163,10 @@ def stage_release(config: ReleaseConfig, release: Release) -> dict[str, object]:
         )
         write_json(temporary / "RELEASE.json", release.raw, mode=0o644)
         sync_tree(temporary)
-        os.rename(temporary, target)
+        temporary.rename(target)
         sync_directory(config.releases)
-    for part in release.parts.values():
-        incoming_path(config, part).unlink(missing_ok=True)
+    for path in config.incoming.iterdir():
+        path.unlink()
     return {"changed": True, "new_static": new_static, "new_deps": new_deps}
 
 
@@ -175,55 +182,3 @@ def remove_leftovers(config: ReleaseConfig) -> list[str]:
     for path in leftovers:
         shutil.rmtree(path, ignore_errors=True)
     return [path.name for path in leftovers]
-
-
-def prune(config: ReleaseConfig, state: State) -> list[str]:
-    """Remove releases, dependencies and environment files that no slot and none of the newest `keep_count` releases
-    uses."""
-    if not config.releases.exists():
-        return []
-    used = {content.release for content in state.slots.values()}
-    by_age = sorted(
-        (path for path in config.releases.iterdir() if path.is_dir() and path.suffix != ".tmp"),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    kept = [path for index, path in enumerate(by_age) if index < config.keep_count or path.name in used]
-    removed = []
-    for path in by_age:
-        if path not in kept:
-            shutil.rmtree(path)
-            removed.append(path.name)
-    wanted = {release.deps_name(config.python_tag) for path in kept if (release := read_release(path))}
-    for path in config.deps.iterdir() if config.deps.exists() else ():
-        if path.name not in wanted and path.suffix != ".tmp":
-            shutil.rmtree(path)
-            removed.append(path.name)
-    removed += prune_static(config, kept)
-    envs = {content.env for content in state.slots.values()} | {os.readlink(config.env_dir / "current")[: -len(".env")]}
-    linked = {os.readlink(config.slot_env(slot)) for slot in SLOTS if config.slot_env(slot).is_symlink()}
-    for path in config.env_dir.glob("????????????.env"):
-        if path.stem not in envs and path.name not in linked:
-            path.unlink()
-            removed.append(path.name)
-    return removed
-
-
-def prune_static(config: ReleaseConfig, kept: list[Path]) -> list[str]:
-    """Remove hashed files that no kept release's manifest names; kept releases without a manifest keep everything."""
-    import json
-
-    named: set[str] = set()
-    for path in kept:
-        manifest = path / "app" / "staticfiles" / "staticfiles.json"
-        if not manifest.exists():
-            return []
-        named |= set(json.loads(manifest.read_text())["paths"].values())
-    removed = []
-    for path in config.static.rglob("*"):
-        name = str(path.relative_to(config.static))
-        plain = name.removesuffix(".gz").removesuffix(".br")
-        if path.is_file() and plain not in named:
-            path.unlink()
-            removed.append(name)
-    return removed

@@ -2,20 +2,25 @@
 
 The state file is the host's word on the release; live.sock must agree with it. `pending` is written before a switch
 and removed by its confirmation: whatever finds it after a crash, a reboot or the deadline puts traffic back to
-`from_slot`.
+`from_slot`. The dead-man timer and a running phase may both want to change the state, so every change reads it again
+under a lock that is held for milliseconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from .config import SLOTS, ReleaseConfig
 from .files import read_json, write_json
+from .lock import held
 from .outcome import OperationError
 
 SCHEMA = 1
+BAD_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -38,30 +43,70 @@ class Pending:
 
 @dataclass(frozen=True)
 class State:
-    """The whole state of releases on one host."""
+    """The whole state of releases on one host.
+
+    `previous` is what served before the present content: what a rollback goes to, whether or not a slot still holds
+    it. `retiring` names the deploy whose end of the rollback window may stop the idle slot; a newer deploy takes that
+    right away.
+    """
 
     active: str | None = None
     slots: dict[str, Content] = field(default_factory=dict)
     pending: Pending | None = None
+    previous: Content | None = None
     bad: tuple[str, ...] = ()
     fencing: int = 0
     last_switch_ms: float = 0.0
     deployed: dict[str, Any] = field(default_factory=dict)
-    retire_at: float = 0.0
+    retiring: str = ""
 
     @property
     def idle(self) -> str:
         """The slot that a new release would use."""
         return SLOTS[1] if self.active == SLOTS[0] else SLOTS[0]
 
+    @property
+    def serving(self) -> Content | None:
+        """What shoppers get."""
+        return self.content(self.active)
+
     def content(self, slot: str | None) -> Content | None:
         return self.slots.get(slot) if slot else None
 
-    def with_slot(self, slot: str, content: Content) -> State:
-        return dataclasses.replace(self, slots={**self.slots, slot: content})
+    def holding(self, slot: str, content: Content) -> State:
+        return self.having(slots={**self.slots, slot: content})
 
     def having(self, **changes: Any) -> State:
         return dataclasses.replace(self, **changes)
+
+    def marking_bad(self, release: str) -> State:
+        return self.having(bad=tuple(dict.fromkeys([*self.bad, release]))[-BAD_KEPT:])
+
+
+class Transaction:
+    """The state while its lock is held; `save` makes a change durable at once."""
+
+    def __init__(self, config: ReleaseConfig) -> None:
+        self._config = config
+        self.state = load_state(config)
+
+    def save(self, state: State) -> State:
+        save_state(self._config, state)
+        self.state = state
+        return state
+
+
+@contextmanager
+def transaction(config: ReleaseConfig) -> Iterator[Transaction]:
+    """Give the newest state and the sole right to change it; not to be nested."""
+    with held(config.state_dir / "state.lock", wait_seconds=15):
+        yield Transaction(config)
+
+
+def change_state(config: ReleaseConfig, **changes: Any) -> State:
+    """Change single fields of the newest state."""
+    with transaction(config) as change:
+        return change.save(change.state.having(**changes))
 
 
 def load_state(config: ReleaseConfig) -> State:
@@ -71,7 +116,8 @@ def load_state(config: ReleaseConfig) -> State:
     except ValueError as error:
         raise OperationError(
             f"{config.state_file} cannot be read: {error}",
-            hint="compare with `ls -l /srv/pasargad/slots`, then `pasargad-ops repair`",
+            hint=f"see which slot `readlink {config.live_socket}` names, write it there as "
+            '{"schema": 1, "active": "SLOT"}, then run deploy.yml',
         ) from error
     if values is None:
         return State()
@@ -79,12 +125,19 @@ def load_state(config: ReleaseConfig) -> State:
         raise OperationError(
             f"{config.state_file} was written by another version", hint="deploy with that version once more"
         )
-    pending = values.pop("pending", None)
+    known = {each.name for each in dataclasses.fields(State)}
+    values = {name: value for name, value in values.items() if name in known}
+    pending, previous = values.pop("pending", None), values.pop("previous", None)
     slots = {slot: Content(**content) for slot, content in values.pop("slots", {}).items()}
-    bad = tuple(values.pop("bad", ()))
-    return State(slots=slots, pending=Pending(**pending) if pending else None, bad=bad, **values)
+    return State(
+        slots=slots,
+        pending=Pending(**pending) if pending else None,
+        previous=Content(**previous) if previous else None,
+        bad=tuple(values.pop("bad", ())),
+        **values,
+    )
 
 
 def save_state(config: ReleaseConfig, state: State) -> None:
-    """Write the state durably."""
+    """Write the state durably; the caller holds the transaction."""
     write_json(config.state_file, {"schema": SCHEMA, **dataclasses.asdict(state), "bad": list(state.bad)})

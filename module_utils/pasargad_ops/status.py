@@ -8,11 +8,11 @@ from typing import Any
 
 from . import units
 from .artefact import read_release
+from .audit import audit_path
 from .config import SLOTS, ReleaseConfig
 from .files import read_lines
-from .journal import audit_path
 from .lease import read_lease
-from .lock import is_held
+from .lock import holder, is_held
 from .readiness import look
 from .rollback import cost
 from .state import load_state
@@ -46,7 +46,9 @@ def gather(config: ReleaseConfig) -> dict[str, Any]:
         "last_switch_ms": state.last_switch_ms,
         "fencing": state.fencing,
         "lock": dataclasses.asdict(lease) if lease else None,
+        "previous": dataclasses.asdict(state.previous) if state.previous else None,
         "working": is_held(config.lock_file),
+        "work": holder(config.lock_file) if is_held(config.lock_file) else {},
         "rollback": dataclasses.asdict(price),
         "audit": read_lines(audit_path(config))[-5:],
     }
@@ -61,21 +63,14 @@ def describe(status: dict[str, Any]) -> str:
         worker = ", worker" if about["worker"] else ""
         lines.append(f"{mark} {slot:<6} {about['release'] or '-':<13} {about['version']:<22} {health}{worker}")
     if status["live"] != status["active"]:
-        lines.append(f"   live.sock names {status['live']}, the state says {status['active']}: run pasargad-ops repair")
+        lines.append(f"!  live.sock names {status['live']}, the state says {status['active']}: run pasargad-ops repair")
     deployed = status["deployed"]
     if deployed:
         lines.append(f"deployed  {ago(deployed['at'])} ago by {deployed['by']} ({deployed['deploy']})")
     if status["pending"]:
         left = status["pending"]["deadline"] - time.time()
         lines.append(f"pending   switch to {status['pending']['to_slot']} is not confirmed; goes back in {left:.0f} s")
-    lock = status["lock"]
-    if lock:
-        owner = lock["owner"]
-        who = f"{owner['name']}@{owner['controller']}, phase {lock['phase']}"
-        lines.append(f"lock      {who}, since {ago(lock['acquired'])}, last sign {ago(lock['renewed'])} ago")
-        lines.append(f"          next: pasargad-ops break-lock {lock['deploy_id']}")
-    else:
-        lines.append("lock      free")
+    lines += _lock_lines(status["lock"], status["work"])
     rollback = status["rollback"]
     lines.append(f"rollback  {rollback['words']}" + (f"; {rollback['way_back']}" if not rollback["possible"] else ""))
     if status["bad"]:
@@ -86,6 +81,21 @@ def describe(status: dict[str, Any]) -> str:
         )
         lines.append(f"history   {ago(line['at'])} ago  {line['result']:<11} {line.get('release', ''):<13} {note}")
     return "\n".join(lines)
+
+
+def _lock_lines(lock: dict[str, Any] | None, work: dict[str, Any]) -> list[str]:
+    """Say who holds the host, and how to take it from somebody who has died."""
+    lines = [f"at work   {work['doing']}, for {ago(work['since'])}"] if work else []
+    if not lock:
+        return [*lines, "lock      free"]
+    owner = lock["owner"]
+    held_by = f"{owner['name']} on {owner['controller']} (process {owner['pid']})"
+    signs = f"since {ago(lock['acquired'])}, last sign {ago(lock['renewed'])} ago"
+    lines.append(f"lock      {held_by}, phase {lock['phase']}, {signs}")
+    return [
+        *lines,
+        f"          a dead one is taken over by itself; to break it: pasargad-ops break-lock {lock['deploy_id']}",
+    ]
 
 
 def ago(moment: float) -> str:

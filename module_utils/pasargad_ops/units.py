@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from . import shell
-from .config import ReleaseConfig
-
-SECRET = re.compile(
-    r"(?i)((?:password|secret|token|key|passphrase)[\"']?\s*[=:]\s*[\"']?)[^\s\"',]{4,}|(://[^:/\s]+:)[^@\s]+(@)"
-)
 
 
 def web(slot: str) -> str:
@@ -24,8 +19,13 @@ def worker(slot: str) -> str:
 
 def is_active(unit: str) -> bool:
     """Tell whether the unit runs or is on its way."""
-    state = shell.run(["systemctl", "show", "-P", "ActiveState", unit]).stdout.strip()
-    return state in ("active", "activating", "reloading")
+    return show(unit, "ActiveState")["ActiveState"] in ("active", "activating", "reloading")
+
+
+def show(unit: str, *names: str) -> dict[str, str]:
+    """Return properties of a unit; a unit that nobody knows is inactive."""
+    text = shell.run(["systemctl", "show", "-p", ",".join(names), unit]).stdout
+    return {**dict.fromkeys(names, ""), **dict(line.split("=", 1) for line in text.splitlines() if "=" in line)}
 
 
 def start(unit: str, *, timeout: float = 120) -> None:
@@ -35,46 +35,46 @@ def start(unit: str, *, timeout: float = 120) -> None:
 
 def start_later(unit: str) -> None:
     """Ask for the unit's start without waiting for it."""
+    shell.run(["systemctl", "reset-failed", unit], check=False)
     shell.run(["systemctl", "start", "--no-block", unit])
 
 
-def stop(unit: str, *, timeout: float = 120) -> None:
-    shell.run(["systemctl", "stop", unit], timeout=timeout)
+def stop(*units: str, timeout: float = 120) -> None:
+    shell.run(["systemctl", "stop", *units], timeout=timeout)
 
 
-def restarts(unit: str) -> int:
-    """Return how often systemd has started the unit again by itself since it was asked to start it."""
-    return int(shell.run(["systemctl", "show", "-P", "NRestarts", unit]).stdout.strip() or 0)
+def stop_patiently(unit: str, *, wait_seconds: float) -> bool:
+    """Ask the unit to end, wait a while, and tell whether it has; systemd goes on waiting for one that has not."""
+    shell.run(["systemctl", "stop", "--no-block", unit])
+    deadline = time.monotonic() + wait_seconds
+    while show(unit, "ActiveState")["ActiveState"] in ("active", "activating", "deactivating", "reloading"):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def workers_of(unit: str) -> int:
+    """Return how many processes the unit's main process has forked."""
+    pid = show(unit, "MainPID")["MainPID"]
+    try:
+        return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    except OSError:
+        return 0
 
 
 def journal_tail(unit: str, *, since: float, lines: int = 30) -> list[str]:
-    """Return the unit's last journal lines with the values of secrets masked."""
+    """Return the unit's last journal lines, as they are: whoever shows them masks secrets."""
     command = ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", f"--since=@{int(since)}"]
-    text = shell.run(command, check=False).stdout
-    return [mask(line) for line in text.splitlines()]
-
-
-def mask(text: str) -> str:
-    """Replace what looks like the value of a secret."""
-    return SECRET.sub(lambda found: f"{found[1]}********" if found[1] else f"{found[2]}********{found[3]}", text)
+    return shell.run(command, check=False).stdout.splitlines()
 
 
 def schedule(unit: str, delay_seconds: float, command: Sequence[str], *, environment: Mapping[str, str]) -> None:
     """Run `command` once after a delay, by a timer that outlives the caller; replaces an armed one of that name."""
     cancel(unit)
     settings = [f"--setenv={name}={value}" for name, value in environment.items()]
-    shell.run(
-        [
-            "systemd-run",
-            "--quiet",
-            "--collect",
-            f"--unit={unit}",
-            f"--on-active={delay_seconds}",
-            "--timer-property=AccuracySec=100ms",
-            *settings,
-            *command,
-        ]
-    )
+    options = ["--quiet", "--collect", f"--unit={unit}", f"--on-active={delay_seconds}"]
+    shell.run(["systemd-run", *options, "--timer-property=AccuracySec=100ms", *settings, *command])
 
 
 def cancel(unit: str) -> None:
@@ -83,51 +83,49 @@ def cancel(unit: str) -> None:
     shell.run(["systemctl", "reset-failed", f"{unit}.timer", f"{unit}.service"], check=False)
 
 
-def run_transient(
-    config: ReleaseConfig,
-    unit: str,
-    command: Sequence[str],
-    *,
-    properties: Mapping[str, str | list[str]],
-    timeout: float,
-) -> tuple[int, str]:
-    """Run `command` as a unit of its own and wait for it; return its code and output.
+def running(pattern: str) -> list[str]:
+    """Return the units of that name pattern that run now."""
+    states = "--state=active,activating,deactivating,reloading"
+    text = shell.run(["systemctl", "list-units", "--plain", "--no-legend", "--full", states, pattern]).stdout
+    # A finished unit that keeps its result (RemainAfterExit) is active but has no process.
+    names = [line.split()[0] for line in text.splitlines() if line.strip()]
+    return [name for name in names if show(name, "SubState")["SubState"] != "exited"]
 
-    The unit outlives this process. When a unit of that name is already running, its end is waited for instead of
-    starting another.
+
+def start_transient(unit: str, command: Sequence[str], *, properties: Mapping[str, str | list[str]]) -> None:
+    """Start `command` as a unit of its own, which outlives this process and keeps its result."""
+    shell.run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
+    shell.run(["systemctl", "stop", f"{unit}.service"], check=False)
+    options = ["--quiet", "--no-block", f"--unit={unit}", "--property=RemainAfterExit=yes"]
+    shell.run(["systemd-run", *options, *property_options(properties), *command])
+
+
+def property_options(properties: Mapping[str, str | list[str]]) -> list[str]:
+    """Return properties as options of systemd-run."""
+    return [
+        f"--property={name}={each}"
+        for name, value in properties.items()
+        for each in ([value] if isinstance(value, str) else value)
+    ]
+
+
+def await_transient(unit: str, *, timeout: float, since: float) -> tuple[int, list[str]]:
+    """Wait for a unit made by `start_transient`, also one that an earlier process started; return its code and
+    output.
     """
-    if not is_active(f"{unit}.service"):
-        shell.run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
-        settings = []
-        for name, value in properties.items():
-            settings += [f"--property={name}={each}" for each in ([value] if isinstance(value, str) else value)]
-        started = time.time()
-        shell.run(
-            [
-                "systemd-run",
-                "--quiet",
-                "--no-block",
-                f"--unit={unit}",
-                "--property=RemainAfterExit=yes",
-                *settings,
-                *command,
-            ]
-        )
-    else:
-        started = time.time() - timeout
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        shown = shell.run(
-            ["systemctl", "show", "-p", "ActiveState,SubState,ExecMainStatus,ExecMainCode", f"{unit}.service"]
-        ).stdout
-        values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        values = show(f"{unit}.service", "ActiveState", "SubState", "ExecMainStatus")
         if values["SubState"] == "exited" or values["ActiveState"] in ("failed", "inactive"):
-            output = "\n".join(journal_tail(f"{unit}.service", since=started - 1, lines=200))
             code = int(values["ExecMainStatus"] or 0)
             if values["ActiveState"] == "failed" and code == 0:
                 code = 1
+            output = journal_tail(f"{unit}.service", since=since - 1, lines=200)
             shell.run(["systemctl", "stop", f"{unit}.service"], check=False)
             shell.run(["systemctl", "reset-failed", f"{unit}.service"], check=False)
             return code, output
         time.sleep(0.1)
-    raise shell.CommandFailed(f"{unit} still runs after {timeout:g} s", hint=f"journalctl -u {unit} -f")
+    raise shell.CommandFailed(
+        f"{unit} still runs after {timeout:g} s",
+        hint=f"watch it: journalctl -u {unit} -f; when it has ended run deploy.yml again",
+    )

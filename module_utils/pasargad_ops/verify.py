@@ -2,70 +2,92 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
 
-from . import edge_log, http, units
+from . import edge_log, http
 from .config import ReleaseConfig
-from .outcome import Unhealthy
+from .outcome import OperationError, Unhealthy
+from .readiness import slot_log
 
 SLOWER_FACTOR = 5.0
 SLOW_FLOOR_MS = 1000.0
+# With fewer requests than this, one bad answer would decide.
+FEWEST_FOR_ERRORS = 20
+FEWEST_FOR_TIMES = 50
+LIVE = "/health/live"
 
 
-def verify_in_public(
-    config: ReleaseConfig, slot: str, release: str, paths: list[str], baseline: dict[str, Any]
-) -> dict[str, Any]:
-    """Probe the public path for `verify_seconds` and weigh the edge's own log; raises Unhealthy with what was seen.
+@dataclass(frozen=True)
+class Watch:
+    """Who is watched: the slot and its release, the slot before it, what was normal, and which pages to ask for."""
 
-    A host that is no edge is probed over the slot's socket only.
+    slot: str
+    other_slot: str
+    release: str
+    paths: Sequence[str]
+    normal: edge_log.Count
+    since: edge_log.Position
+    secrets: tuple[str, ...] = ()
+
+
+def verify_in_public(config: ReleaseConfig, watch: Watch) -> tuple[int, edge_log.Count]:
+    """Probe the public path for `verify_seconds` and weigh the edge's own log; return the number of probes and what
+    the edge saw.
+
+    Raises Unhealthy with what was seen. A host that is no edge is probed through its own live.sock.
     """
-    start, began = edge_log.end_of(config.access_log), time.monotonic()
-    probes = 0
+    began, wall, probes = time.monotonic(), time.time(), 0
+    paths = [LIVE, *watch.paths]
     while True:
-        for path in paths or ["/"]:
-            problem = _probe(config, slot, path)
-            if problem:
-                raise Unhealthy(
-                    f"{release} misbehaves in public: {problem}",
-                    hint=f"journalctl -u {units.web(slot)} -e; mend the release, then run deploy.yml",
-                    details={"log": units.journal_tail(units.web(slot), since=time.time() - 60)},
-                )
-            probes += 1
-            if time.monotonic() - began >= config.verify_seconds:
-                break
-            time.sleep(0.1)
-        seen = edge_log.count(edge_log.lines_since(config.access_log, start), slot=slot)
-        judge(config, release, slot, seen, baseline)
-        if time.monotonic() - began >= config.verify_seconds:
-            return {"probes": probes, "requests": seen.requests, "errors": seen.errors, "p95_ms": seen.p95_ms}
+        problem = _probe(config, paths[probes % len(paths)], watch.release)
+        probes += 1
+        seen = edge_log.count(edge_log.lines_since(config.access_log, watch.since), besides_slot=watch.other_slot)
+        problem = problem or judge(seen, watch.normal, error_share=config.verify_error_share)
+        if problem:
+            raise Unhealthy(
+                f"release {watch.release} misbehaves in public: {problem}",
+                hint="mend the release as the lines above show, then run deploy.yml",
+                details={"log": slot_log(watch.slot, since=wall - 5, secrets=watch.secrets)},
+            )
+        if time.monotonic() - began >= config.verify_seconds and probes > len(paths):
+            return probes, seen
+        time.sleep(min(0.1, config.verify_seconds / len(paths)))
 
 
-def _probe(config: ReleaseConfig, slot: str, path: str) -> str:
+def _probe(config: ReleaseConfig, path: str, release: str) -> str:
     """Ask for one page; return what is wrong with the answer, or an empty text."""
     try:
         if config.edge:
             answer = http.get_in_public(path, host=config.domain, certificate=config.certificate)
         else:
-            answer = http.get_from_socket(config.slot_socket(slot), path, host=config.domain)
-    except OSError as error:
-        return f"{path}: {error}"
-    return f"{path} answers {answer.status}" if answer.status >= 500 else ""
+            answer = http.get_from_socket(config.live_socket, path, host=config.domain)
+    except FileNotFoundError as error:
+        raise OperationError(f"{error.filename} is missing", hint="run deploy.yml -e pasargad_converge=full") from error
+    except (OSError, HTTPException) as error:
+        return f"{path}: {error or type(error).__name__}"
+    if answer.status >= 500:
+        return f"{path} answers {answer.status}"
+    if path == LIVE:
+        return _who(answer, release)
+    return ""
 
 
-def judge(config: ReleaseConfig, release: str, slot: str, seen: edge_log.Count, baseline: dict[str, Any]) -> None:
-    """Compare what the edge saw with what was normal before; raises Unhealthy when it is clearly worse."""
-    bad = seen.errors + seen.lost
-    normal = (baseline.get("errors", 0) + baseline.get("lost", 0)) / max(1, baseline.get("requests", 0))
-    if seen.requests >= 20 and bad / seen.requests > max(config.verify_error_share, 2 * normal):
-        raise Unhealthy(
-            f"{release} answers {bad} of {seen.requests} requests with 5xx (before: {normal:.1%})",
-            hint=f"journalctl -u {units.web(slot)} -e; mend the release, then run deploy.yml",
-            details={"log": units.journal_tail(units.web(slot), since=time.time() - 60)},
-        )
-    usual = float(baseline.get("p95_ms", 0.0))
-    if seen.requests >= 50 and seen.p95_ms > max(SLOW_FLOOR_MS, SLOWER_FACTOR * usual):
-        raise Unhealthy(
-            f"{release} is slow in public: p95 {seen.p95_ms:.0f} ms (before: {usual:.0f} ms)",
-            hint="compare the two releases' pages; mend, then run deploy.yml",
-        )
+def _who(answer: http.Answer, release: str) -> str:
+    try:
+        found = json.loads(answer.body).get("release")
+    except ValueError:
+        return f"{LIVE} answers {answer.status} without JSON"
+    return "" if found == release else f"release {found} answers instead"
+
+
+def judge(seen: edge_log.Count, normal: edge_log.Count, *, error_share: float) -> str:
+    """Compare what the edge saw with what was normal before; return what is clearly worse, or an empty text."""
+    if seen.requests >= FEWEST_FOR_ERRORS and seen.bad_share > max(error_share, 2 * normal.bad_share):
+        return f"{seen.errors + seen.lost} of {seen.requests} requests end in 5xx (before: {normal.bad_share:.1%})"
+    if seen.requests >= FEWEST_FOR_TIMES and seen.p95_ms > max(SLOW_FLOOR_MS, SLOWER_FACTOR * normal.p95_ms):
+        return f"95 % of its pages take up to {seen.p95_ms:.0f} ms (before: {normal.p95_ms:.0f} ms)"
+    return ""

@@ -1,0 +1,300 @@
+"""A host of its own for each test: real operations, processes, sockets and files, with a fake systemd.
+
+`python3 -m tests.unit.pasargad_ops.fake_host CONFIG DEPLOY_ID < RELEASE.json` runs all phases of a deploy in a process
+that a test can kill.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pasargad_ops.artefact import release_id
+from pasargad_ops.config import ReleaseConfig
+from pasargad_ops.lease import living_processes, owner_process, read_lease
+from pasargad_ops.lock import is_held
+from pasargad_ops.outcome import Outcome
+from pasargad_ops.readiness import look
+from pasargad_ops.release import inspect, run_phase
+from pasargad_ops.state import load_state
+from pasargad_ops.switch import live_slot
+from pasargad_ops.work import ReleaseRequest, new_deploy_id
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+PHASES = ("begin", "stage", "expand", "start", "switch", "verify", "finish")
+SECRET = "correct-horse-battery"
+ENV = f"""SECRET_KEY="{SECRET}"
+TINY_DATABASE="%s"
+DB_NAME="tiny"
+DB_HOST="here"
+DB_PORT="1"
+DB_USER="app"
+DB_PASSWORD="app-password"
+"""
+MIGRATOR = 'DB_USER="migrator"\nDB_PASSWORD="migrator-password"\n'
+PROGRAMS = {
+    "sync": "exit 0",
+    "pg_dump": 'while [ "$1" != -f ]; do shift; done; cp "${0%/*}/../tiny.db" "$2"',
+    "pg_restore": 'echo dbname: tiny; cat "$2"',
+}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A built release: where its parts lie and what its RELEASE.json says."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def release(self) -> str:
+        return str(self.manifest["release"])
+
+
+def pack(directory: Path, target: Path) -> dict[str, Any]:
+    """Pack a directory as the builder does; return the part's entry of RELEASE.json."""
+    options = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
+    subprocess.run(["tar", "--zstd", *options, "-cf", target, "-C", directory, "."], check=True)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    return {"file": target.name, "sha256": digest, "size": target.stat().st_size}
+
+
+def build(where: Path, name: str, *, contract: tuple[str, ...] = (), **about: Any) -> Artefact:
+    """Build a tiny release; `about` says how ill it is and which migrations it has."""
+    about = {"name": name, "migrations": ["shop.0001_initial"], **about}
+    trees = where / f"trees-{name}"
+    shutil.copytree(HERE / "tiny", trees / "code" / "app")
+    (trees / "code" / "app" / "about.json").write_text(json.dumps(about))
+    static = f"shop.{hashlib.sha256(name.encode()).hexdigest()[:12]}.css"
+    manifest = trees / "code" / "app" / "staticfiles" / "staticfiles.json"
+    manifest.parent.mkdir()
+    manifest.write_text(json.dumps({"paths": {"shop.css": static}}))
+    (trees / "static").mkdir()
+    (trees / "static" / static).write_text(f"/* {name} */")
+    (trees / "static" / f"{static}.gz").write_bytes(b"gz")
+    shutil.copytree(HERE / "tiny_deps", trees / "deps")
+    target = where / f"artefact-{name}"
+    target.mkdir()
+    parts = {
+        part: pack(trees / tree, target / f"{part}.tar.zst")
+        for part, tree in (("code", "code"), ("static", "static"), (f"deps-{TAG}", "deps"))
+    }
+    names = [full.split(".") for full in about["migrations"]]
+    content: dict[str, Any] = {
+        "parts": parts,
+        "schema_fingerprint": {"heads": dict(names), "digest": hashlib.sha256(repr(names).encode()).hexdigest()},
+    }
+    migrations = [
+        {"app": app, "name": each, "phase": "contract" if f"{app}.{each}" in contract else "expand"}
+        for app, each in names
+    ]
+    content |= {"schema": 1, "version": name, "commit": "0" * 40, "migrations": migrations, "django": "0"}
+    content["release"] = release_id(content)
+    (target / "RELEASE.json").write_text(json.dumps(content))
+    return Artefact(target, content)
+
+
+class Host:
+    """One fake host and the controller that deploys to it."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.root = root
+        self.config = self._configure(settings)
+        self.environment = self._programs()
+        env = self.config.env_dir
+        env.mkdir(parents=True)
+        self.put_env(ENV % (root / "tiny.db"))
+        (env / "migrator.env").write_text(MIGRATOR)
+        for slot in ("blue", "green"):
+            (self.config.run_dir / slot).mkdir(parents=True)
+        self.config.srv_dir.mkdir()
+        self.config.state_dir.mkdir(parents=True)
+
+    def _configure(self, settings: dict[str, Any]) -> ReleaseConfig:
+        root = self.root
+        values = {
+            "domain": "shop.test",
+            "python_tag": TAG,
+            "srv_dir": root / "srv",
+            "etc_dir": root / "etc",
+            "state_dir": root / "state",
+            "run_dir": root / "run",
+            "lib_dir": REPOSITORY / "module_utils",
+            "lock_file": root / "release.lock",
+            "backup_dir": root / "backups",
+            "metrics_dir": root / "metrics",
+            "access_log": root / "access.json",
+            "edge": False,
+            "ready_timeout_seconds": 15,
+            "ready_passes": 2,
+            "warm_rounds": 1,
+            "verify_seconds": 0.2,
+            "worker_wait_seconds": 5,
+            **settings,
+        }
+        file = root / "release.json"
+        file.write_text(
+            json.dumps(
+                {name: value if isinstance(value, int | float) else str(value) for name, value in values.items()}
+            )
+        )
+        return ReleaseConfig.load(file)
+
+    def _programs(self) -> dict[str, str]:
+        directory = self.root / "bin"
+        directory.mkdir()
+        for name in ("systemctl", "systemd-run", "journalctl"):
+            shutil.copy(HERE / "fake_systemd.py", directory / name)
+            (directory / name).chmod(0o755)
+        for name, body in PROGRAMS.items():
+            (directory / name).write_text(f"#!/bin/sh\n{body}\n")
+            (directory / name).chmod(0o755)
+        (self.root / "units").mkdir()
+        return {
+            "PATH": f"{directory}:/usr/bin:/bin",
+            "FAKE_SYSTEMD": str(self.root / "units"),
+            "FAKE_CONFIG": str(self.config.file),
+            "PYTHONPATH": f"{REPOSITORY / 'module_utils'}:{REPOSITORY}",
+        }
+
+    def put_env(self, text: str) -> str:
+        """Make an environment the newest; return its digest."""
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        (self.config.env_dir / f"{digest}.env").write_text(text)
+        link = self.config.env_dir / "current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"{digest}.env")
+        return digest
+
+    def send(self, artefact: Artefact) -> list[str]:
+        """Send the parts that the host lacks, as the role does; return their names."""
+        found = inspect(self.config, ReleaseRequest("inspect", artefact.manifest)).details
+        self.config.incoming.mkdir(parents=True, exist_ok=True)
+        for name in found["missing"]:
+            about = found["files"][name]
+            shutil.copy(artefact.path / about["file"], self.config.incoming / about["incoming"])
+        return list(found["missing"])
+
+    def request(self, phase: str, artefact: Artefact, deploy_id: str, **more: Any) -> ReleaseRequest:
+        owner = more.pop("owner", None) or dataclasses.asdict(owner_process("ali", os.getpid()))
+        more.setdefault("living", living_processes())
+        return ReleaseRequest(phase, artefact.manifest, deploy_id=deploy_id, owner=owner, **more)
+
+    def phase(self, phase: str, artefact: Artefact, deploy_id: str, **more: Any) -> Outcome:
+        return run_phase(self.config, self.request(phase, artefact, deploy_id, **more))
+
+    def deploy(
+        self, artefact: Artefact, *, until: str = "finish", deploy_id: str = "", **more: Any
+    ) -> dict[str, Outcome]:
+        """Deploy as the play does; nothing when the release serves already."""
+        if self.serving(artefact):
+            return {}
+        self.send(artefact)
+        deploy_id = deploy_id or new_deploy_id()
+        wanted = PHASES[: PHASES.index(until) + 1]
+        return {phase: self.phase(phase, artefact, deploy_id, **more) for phase in wanted}
+
+    def serving(self, artefact: Artefact) -> bool:
+        return bool(inspect(self.config, ReleaseRequest("inspect", artefact.manifest)).details["serving"])
+
+    def crash(self, artefact: Artefact, point: str) -> str:
+        """Deploy from a process that is killed at a journal point; return the deploy's id."""
+        self.send(artefact)
+        deploy_id = new_deploy_id()
+        self.config.fault_file.write_text(json.dumps({"point": point, "action": "kill"}))
+        line = [sys.executable, "-m", "tests.unit.pasargad_ops.fake_host", str(self.config.file), deploy_id]
+        done = subprocess.run(
+            line,
+            input=json.dumps(artefact.manifest),
+            text=True,
+            cwd=REPOSITORY,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr[-2000:]}"
+        self.config.fault_file.with_suffix(".hit").unlink()
+        return deploy_id
+
+    def journal(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.config.state_dir / "journal.jsonl").read_text().splitlines()]
+
+    def audit(self) -> list[dict[str, Any]]:
+        path = self.config.state_dir / "audit.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def running(self, role: str) -> list[str]:
+        """The slots whose unit of that role runs."""
+        from pasargad_ops.units import is_active
+
+        return [slot for slot in ("blue", "green") if is_active(f"pasargad-{role}@{slot}.service")]
+
+    def migrations_run(self) -> int:
+        path = self.root / "tiny.db.runs"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def end(self) -> None:
+        """End every process that a unit of this host started."""
+        for file in (self.root / "units").glob("*.json"):
+            pid = json.loads(file.read_text())["pid"]
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def check_invariants(host: Host, *, served_before: bool) -> None:
+    """Assert what must hold after every fault (design: a deploy, phase by phase)."""
+    config = host.config
+    state = load_state(config)
+    assert not is_held(config.lock_file)
+    if served_before:
+        live = live_slot(config)
+        assert live is not None and look(config, live).ready, "shoppers have a ready slot"
+        assert state.active == live or (state.pending and live in (state.pending.from_slot, state.pending.to_slot))
+    for release in config.releases.iterdir() if config.releases.exists() else ():
+        if release.suffix != ".tmp":
+            assert (release / "RELEASE.json").exists() and (release / "app" / "manage.py").exists(), release
+    for deps in config.deps.iterdir() if config.deps.exists() else ():
+        if deps.suffix != ".tmp":
+            assert (deps / "psycopg2" / "__init__.py").exists(), deps
+    ids = [line["deploy"] for line in host.audit()]
+    assert len(ids) == len(set(ids)), "one terminal line a deploy"
+
+
+def check_settled(host: Host, artefact: Artefact) -> None:
+    """Assert what must hold after a deploy that went well, whatever happened before it."""
+    check_invariants(host, served_before=True)
+    state = load_state(host.config)
+    assert host.serving(artefact) and state.pending is None and state.active == live_slot(host.config)
+    assert read_lease(host.config) is None
+    assert host.running("worker") == [state.active], "exactly one scheduler"
+    begun = {line["deploy"] for line in host.journal()}
+    assert begun == {line["deploy"] for line in host.audit()}, "every deploy has its terminal line"
+    leftovers = [path for parent in (host.config.releases, host.config.deps) for path in parent.glob("*.tmp")]
+    assert not leftovers
+    assert host.deploy(artefact) == {}, "again: nothing to do"
+
+
+def main(config_file: str, deploy_id: str) -> None:
+    """Run all phases in this process, as a controller would that calls them one after the other."""
+    config = ReleaseConfig.load(Path(config_file))
+    manifest = json.load(sys.stdin)
+    owner = dataclasses.asdict(owner_process("ali", os.getpid()))
+    for phase in PHASES:
+        run_phase(config, ReleaseRequest(phase, manifest, deploy_id=deploy_id, owner=owner, living=living_processes()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

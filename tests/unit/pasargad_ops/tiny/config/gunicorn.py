@@ -1,0 +1,5 @@
+"""Settings of the tiny release's server."""
+
+wsgi_app = "shop:application"
+workers = 2
+threads = 4
