@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock lint test test-idempotence bench-deploy bench-store demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock lint test test-idempotence test-fleet bench-deploy bench-store demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -43,6 +43,10 @@ bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the comm
 bench-store: setup ## Measure how fast the deployed shop serves, beside a static file of the same size
 	@bin/setup --tests
 	@.venv/bin/python -m tests.bench.bench_store $(ARGS)
+
+test-fleet: setup ## Deploy to two web hosts and a database host, and prove that none goes ahead alone
+	@.venv/bin/pytest -q tests/fleet
+	@cat test-results/fleet.json
 
 demo: setup ## Make lab hosts on this machine and deploy the store to them
 	@.venv/bin/python bin/demo up --lab $(LAB)

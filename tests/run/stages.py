@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / "test-results"
-# Directories of tests/ that have a stage of their own; all others with test files are quick.
-OWN_STAGE = ("lab", "e2e")
+# Directories of tests/ that have a stage of their own, or (fleet) a command; all others with test files are quick.
+OWN_STAGE = ("lab", "e2e", "fleet")
 # Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.
 LAB_OF_LAB_TESTS = 117
 LABS_OF_SCENARIOS = (118, 119)

@@ -1,0 +1,46 @@
+"""One deployed fleet for all its tests, and the figures they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.fleet import Fleet
+from tests.shop import REPOSITORY
+from tests.web import write_authorities
+
+LAB = int(os.environ.get("PASARGAD_FLEET_LAB", "103"))
+FIGURES = REPOSITORY / "test-results" / "fleet.json"
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """Two web hosts and a database host, deployed by the operator's own commands; PASARGAD_FLEET_KEEP leaves them."""
+    deployed = Fleet(LAB)
+    try:
+        deployed.up()
+        yield deployed
+    finally:
+        if not os.environ.get("PASARGAD_FLEET_KEEP"):
+            deployed.down()
+
+
+@pytest.fixture(scope="session")
+def authorities(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the authorities that signed the lab's certificates."""
+    return write_authorities(fleet, tmp_path_factory.mktemp("authorities") / "ca.pem")
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[dict[str, Any]]:
+    """Collect what the tests measured; `make test-fleet` prints it as its last line."""
+    found: dict[str, Any] = {}
+    FIGURES.unlink(missing_ok=True)
+    yield found
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(found, sort_keys=True) + "\n")
