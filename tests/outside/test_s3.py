@@ -20,8 +20,8 @@ KEY_ID, SECRET = "AKIAOUTSIDE", "right/secret+key"
 
 @pytest.fixture
 def store(run_service: Callable[..., Service]) -> Service:
-    """Return a running S3 with two buckets."""
-    buckets = [{"name": "backups", "versioning": True}, {"name": "media"}]
+    """Return a running S3 with three buckets."""
+    buckets = [{"name": "backups", "versioning": True}, {"name": "media"}, {"name": "shown", "public": True}]
     return run_service("s3", key_id=KEY_ID, secret=SECRET, buckets=buckets)
 
 
@@ -39,7 +39,7 @@ def client(store: Service, key_id: str = KEY_ID, secret: str = SECRET, endpoint:
 
 def test_objects_come_back_as_they_went(store: Service) -> None:
     s3 = client(store)
-    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["backups", "media"]
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["backups", "media", "shown"]
     for key in ("plain", "with space/and+plus&ünïcode=1.txt", "a//b"):
         s3.put_object(Bucket="media", Key=key, Body=key.encode(), ContentType="text/plain", Metadata={"who": "shop"})
         assert s3.get_object(Bucket="media", Key=key)["Body"].read() == key.encode()
@@ -87,6 +87,17 @@ def test_unsigned_and_old_signatures_are_refused(store: Service) -> None:
     assert caught.value.code == 403
     with pytest.raises(ClientError, match="AccessDenied"):
         client(store, signature_version="s3").list_buckets()
+
+
+def test_anybody_reads_objects_of_a_public_bucket_and_nothing_else(store: Service) -> None:
+    client(store).put_object(Bucket="shown", Key="a/b.png", Body=b"picture")
+    with urllib.request.urlopen(store.url + "/shown/a/b.png", timeout=10) as answer:
+        assert answer.read() == b"picture"
+    written = urllib.request.Request(store.url + "/shown/a/b.png", data=b"other", method="PUT")
+    for refused in (written, store.url + "/shown", store.url + "/shown/?list-type=2"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(refused, timeout=10)
+        assert caught.value.code == 403
 
 
 def test_presigned_links_work_until_they_expire_and_for_nothing_else(store: Service) -> None:

@@ -53,6 +53,14 @@ def test_a_setting_of_one_host_alone_names_that_host(environments: Environments)
     assert set(re.findall(r"(\w+) is still CHANGEME", said(ran))) == {"ansible_host"}
 
 
+def test_several_web_hosts_have_to_share_their_uploads(environments: Environments) -> None:
+    environments.complete("production", "live")
+    settings = environments.settings("production")
+    settings.write_text(settings.read_text().replace("pasargad_s3_media_bucket:", "# pasargad_s3_media_bucket:"))
+    said_of_two = said(environments.play("production", "inventory_check"))
+    assert "pasargad_s3_media_bucket is empty: several web hosts share their uploads in it" in said_of_two
+
+
 def test_a_group_without_hosts_is_named(environments: Environments) -> None:
     environments.complete("staging")
     hosts = environments.root / "inventories/staging/hosts.yml"

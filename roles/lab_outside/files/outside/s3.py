@@ -49,17 +49,28 @@ class Claim:
 
 
 class SignedOnly:
-    """WSGI door: lets in only requests signed (AWS Signature Version 4) with the one key pair."""
+    """WSGI door: lets in only requests signed (AWS Signature Version 4) with the one key pair.
 
-    def __init__(self, inner: Callable[[Environ, StartResponse], Iterable[bytes]], key_id: str, secret: str) -> None:
+    Objects of a bucket in `public` may be read by anybody, as with a policy that allows s3:GetObject and nothing else.
+    """
+
+    def __init__(
+        self,
+        inner: Callable[[Environ, StartResponse], Iterable[bytes]],
+        key_id: str,
+        secret: str,
+        public: Iterable[str] = (),
+    ) -> None:
         self._inner = inner
         self._key_id = key_id
         self._secret = secret
+        self._public = frozenset(public)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on, or answer 403 in S3's XML."""
         try:
-            self._check(environ)
+            if not self._is_public(environ):
+                self._check(environ)
         except SignatureError as error:
             body = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>".encode()
             headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
@@ -68,6 +79,11 @@ class SignedOnly:
         # moto takes the first label of a name it does not know for a bucket; this endpoint has buckets in paths only.
         environ["HTTP_HOST"] = "localhost"
         return self._inner(environ, start_response)
+
+    def _is_public(self, environ: Environ) -> bool:
+        bucket, _, key = str(environ["PATH_INFO"]).lstrip("/").partition("/")
+        unsigned = "HTTP_AUTHORIZATION" not in environ and not environ.get("QUERY_STRING")
+        return unsigned and bool(key) and bucket in self._public and environ["REQUEST_METHOD"] in ("GET", "HEAD")
 
     def _check(self, environ: Environ) -> None:
         path, _, query = str(environ.get("REQUEST_URI") or environ["RAW_URI"]).partition("?")
@@ -146,11 +162,13 @@ def _header(environ: Environ, name: str) -> str:
     return str(environ.get(plain if name in ("content-type", "content-length") else f"HTTP_{plain}", ""))
 
 
-def application(key_id: str, secret: str) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+def application(
+    key_id: str, secret: str, public: Iterable[str] = ()
+) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
     """Return moto's S3 behind the door; the board's own look at the buckets (loopback only) needs no signature."""
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    door = SignedOnly(create_backend_app("s3"), key_id, secret)
+    door = SignedOnly(create_backend_app("s3"), key_id, secret, public)
 
     def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != BOARD_PATH:
@@ -175,7 +193,7 @@ class S3Service:
                 log.info('"%s" %s', self.requestline, code)
 
         make_buckets(buckets)
-        door = application(key_id, secret)
+        door = application(key_id, secret, [bucket["name"] for bucket in buckets if bucket.get("public")])
         self._server = make_server(host, port, door, threaded=True, request_handler=Quiet)
 
     def start(self) -> None:
@@ -197,6 +215,19 @@ def make_buckets(buckets: list[dict[str, Any]]) -> None:
         backend.create_bucket(bucket["name"], bucket.get("region", "us-east-1"))
         if bucket.get("versioning"):
             backend.put_bucket_versioning(bucket["name"], "Enabled")
+        if bucket.get("public"):
+            backend.put_bucket_policy(bucket["name"], json.dumps(read_by_anybody(bucket["name"])).encode())
+
+
+def read_by_anybody(bucket: str) -> dict[str, Any]:
+    """Return the policy of a bucket whose objects anybody may read."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def bucket_list() -> list[dict[str, Any]]:
