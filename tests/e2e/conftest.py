@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.shop import DOMAIN, REPOSITORY, Shop
 from tests.web import Web, write_authorities
 
 CHROMIUM = "/usr/bin/chromium"
+SHELVES_SECONDS = 70.0
 LAB = int(os.environ.get("PASARGAD_E2E_LAB", "100"))
 
 
@@ -36,12 +38,18 @@ def authorities(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def web(shop: Shop, authorities: Path) -> Web:
-    """The lab's web, with its certificates verified."""
-    return Web(shop.network, authorities)
+    """The lab's web, with its certificates verified; the goods are on the shelves."""
+    web = Web(shop.network, authorities)
+    deadline = time.monotonic() + SHELVES_SECONDS
+    # The proxy may keep a page from the moment between the first release and the goods for a while.
+    while "/p/" not in web.shop("/shop/").text or "/p/" not in web.shop("/").text:
+        assert time.monotonic() < deadline, "the shop shows no goods"
+        time.sleep(1)
+    return web
 
 
 @pytest.fixture(scope="session")
-def browser(shop: Shop) -> Iterator[Browser]:
+def browser(shop: Shop, web: Web) -> Iterator[Browser]:
     """Debian's Chromium, for which the lab's names are real."""
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is not installed. Run: bin/setup --tests")

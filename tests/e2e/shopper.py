@@ -36,7 +36,8 @@ class Shopper:
         self.page.on("response", self._look)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        """Note errors on the shop's own pages; the payment page answers 402 to a declined card."""
+        if message.type == "error" and self.page.url.startswith(SHOP):
             self.seen.append(f"console: {message.text}")
 
     def _look(self, response: Response) -> None:
