@@ -9,6 +9,8 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://tested"]
+
 APP = ("pasargad_app", "test-db-app")
 MIGRATOR = ("pasargad_migrator", "test-db-migrator")
 POOL = "-h /run/pgbouncer -p 6432"
