@@ -1,0 +1,46 @@
+"""What a failure says to do next follows from what the programs below said."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from pasargad_ops.manage import database_hint, last_exception
+from pasargad_ops.release import refused_by_kernel
+from pasargad_ops.shell import CommandFailed, run
+
+AT = 'psycopg2.OperationalError: connection to server at "127.0.0.1", port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        (f'{AT}FATAL:  password authentication failed for user "pasargad_app"', "pasargad_converge=full"),
+        (f"{AT}FATAL:  sorry, too many clients already", "postgres_max_connections"),
+        (f'{AT}FATAL:  too many connections for role "pasargad_migrator"', "postgres_max_connections"),
+        (f"{AT}Connection refused", "systemctl status postgresql pgbouncer"),
+        ("ERROR:  server login has been failing, cached error: connect failed", "systemctl status postgresql"),
+        ("FATAL:  the database system is shutting down", "systemctl status postgresql"),
+        ("AttributeError: 'NoneType' object has no attribute 'x'", ""),
+    ],
+)
+def test_the_database_refuses_in_many_words(said: str, mend: str) -> None:
+    hint = database_hint(said)
+    assert mend in hint
+    assert bool(hint) == bool(mend)
+
+
+def test_the_last_exception_is_the_cause() -> None:
+    log = ["Traceback (most recent call last):", "ValueError: first", "During handling", "app.errors.ShopError: second"]
+    assert last_exception([*log, "[7] [INFO] Worker exiting", "Errors happen"]) == "app.errors.ShopError: second"
+    assert last_exception(["all is well"]) == ""
+
+
+def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        run(["sh", "-c", "echo 'tar: x: Cannot write: No space left on device' >&2; exit 2"])
+    assert "free space" in caught.value.hint
+    assert "free space" in refused_by_kernel(OSError(errno.ENOSPC, "No space left on device", str(tmp_path))).hint
+    assert "free space" not in refused_by_kernel(PermissionError(errno.EACCES, "Permission denied", str(tmp_path))).hint
