@@ -18,6 +18,16 @@ options:
     description: Digest of the environment; empty means the newest one on the host.
     type: str
     default: ""
+  preflight:
+    description:
+      - Look at everything a deploy needs (environment, disk, memory, database, Redis, certificate, clock, schema).
+      - With a release that does not serve yet, the module fails with all that is wrong at once.
+    type: bool
+    default: false
+  controller_time:
+    description: The controller's clock in seconds since 1970, to compare with the host's.
+    type: float
+    default: 0
   config_file:
     description: The host's settings of releases.
     type: path
@@ -45,6 +55,10 @@ serving:
   description: Whether the release serves already with that environment.
   type: bool
   returned: when a release is given
+findings:
+  description: What preflight found, one line a check; C(errors) has those that stand against a deploy.
+  type: list
+  returned: when preflight is asked for without a release
 missing:
   description: Parts that have to be sent first; name, file, and where it has to arrive.
   type: list
@@ -52,10 +66,14 @@ missing:
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.pasargad_ops.artefact import parse_release
 from ansible.module_utils.pasargad_ops.config import ReleaseConfig
 from ansible.module_utils.pasargad_ops.outcome import OperationError
+from ansible.module_utils.pasargad_ops.phases import serving_words
+from ansible.module_utils.pasargad_ops.preflight import ERROR, WARNING, look_around, require_no_errors
 from ansible.module_utils.pasargad_ops.release import ReleaseRequest, inspect
 from ansible.module_utils.pasargad_ops.status import describe, gather
 
@@ -65,27 +83,51 @@ def argument_spec() -> dict[str, dict[str, object]]:
     return {
         "release": {"type": "dict", "default": {}},
         "env": {"type": "str", "default": ""},
+        "preflight": {"type": "bool", "default": False},
+        "controller_time": {"type": "float", "default": 0.0},
         "config_file": {"type": "path", "default": "/etc/pasargad/ops/release.json"},
     }
+
+
+def about(config: ReleaseConfig, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what serves, or with `preflight` how fit the host is."""
+    if wanted["preflight"]:
+        findings = look_around(config, env=wanted["env"], controller_time=wanted["controller_time"])
+        bad = [finding.line() for finding in findings if finding.level == ERROR]
+        return {"findings": [finding.line() for finding in findings], "errors": bad}
+    status = gather(config)
+    return {"status": status, "screen": describe(status).splitlines()}
+
+
+def for_release(config: ReleaseConfig, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what a deploy of the release would find; raises with all that stands against it."""
+    outcome = inspect(config, ReleaseRequest("inspect", wanted["release"], env=wanted["env"]))
+    line, warnings = outcome.summary, []
+    if wanted["preflight"] and not outcome.details["serving"]:
+        release = parse_release(wanted["release"])
+        clock = wanted["controller_time"]
+        findings = look_around(config, env=wanted["env"], release=release, controller_time=clock)
+        require_no_errors(findings)
+        warnings = [finding.line() for finding in findings if finding.level == WARNING]
+        line = f"{len(findings)} checks, {len(warnings)} warnings; {line}"
+    report = {"phase": "preflight", "line": line, "details": {"warnings": warnings}}
+    return {"pasargad": report, **outcome.details}
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    wanted = module.params
+    wanted, traffic = module.params, ""
     try:
         if module.check_mode and not Path(wanted["config_file"]).exists():
             report = {"phase": "preflight", "line": "this host is not set up yet", "details": {}}
             module.exit_json(changed=False, pasargad=report, serving=False, missing=[], files={})
         config = ReleaseConfig.load(Path(wanted["config_file"]))
-        if not wanted["release"]:
-            status = gather(config)
-            module.exit_json(changed=False, status=status, screen=describe(status).splitlines())
-        outcome = inspect(config, ReleaseRequest("inspect", wanted["release"], env=wanted["env"]))
+        traffic = serving_words(config)
+        module.exit_json(changed=False, **(for_release(config, wanted) if wanted["release"] else about(config, wanted)))
     except OperationError as error:
-        module.fail_json(msg=error.message, hint=error.hint)
-    report = {"phase": "preflight", "line": outcome.summary, "details": {}}
-    module.exit_json(changed=False, pasargad=report, **outcome.details)
+        report = {"phase": "preflight", "line": error.message, "details": {"traffic": traffic}}
+        module.fail_json(msg=error.message, hint=error.hint, pasargad=report)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from . import shell
@@ -165,9 +166,16 @@ def stage_release(config: ReleaseConfig, release: Release) -> dict[str, object]:
         sync_tree(temporary)
         temporary.rename(target)
         sync_directory(config.releases)
-    for path in config.incoming.iterdir():
-        path.unlink()
+    remove_arrived(config, release)
     return {"changed": True, "new_static": new_static, "new_deps": new_deps}
+
+
+def remove_arrived(config: ReleaseConfig, release: Release) -> None:
+    """Remove the release's parts, and those that a deploy which never came has left for a day."""
+    own = {incoming_path(config, part) for part in release.parts.values()}
+    for path in config.incoming.iterdir():
+        if path in own or path.stat().st_mtime < time.time() - 86_400:
+            path.unlink()
 
 
 def sync_tree(directory: Path) -> None:
