@@ -95,7 +95,8 @@ def copy_checkout(target: Path) -> Path:
         else:
             shutil.copy2(source, destination, follow_symlinks=False)
     for shared in (".venv", ".build", ".cache", ".git"):
-        if (REPOSITORY / shared).exists():
+        # A copy of a copy has brought the link along.
+        if (REPOSITORY / shared).exists() and not (target / shared).is_symlink():
             (target / shared).symlink_to(REPOSITORY / shared)
     target.chmod(0o755)
     return target
