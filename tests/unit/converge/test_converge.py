@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -98,7 +99,7 @@ def converge(root: Path, tmp_path: Path) -> Converge:
             "ansible.builtin.fail": {"msg": "broken"},
             "when": "breaks | default(false) | bool",
         }
-        book = [
+        book: list[dict[str, Any]] = [
             {"hosts": "all", "name": "Provision", "tasks": [role, provision, broken]},
             {"hosts": "all", "name": "Provision again", "tasks": [role, provision]},
             {
