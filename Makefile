@@ -15,7 +15,7 @@ lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-ve
 .PHONY: help setup lock lint test test-idempotence test-fleet bench-deploy bench-store demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
 
 setup: ## Install what the control node needs (again: reuse it)
 	@bin/setup
