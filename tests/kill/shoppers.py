@@ -1,0 +1,47 @@
+"""Shoppers who look at the shop all the time and remember every page they did not get."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from types import TracebackType
+
+from tests.web import Web
+
+PAUSE_SECONDS = 0.2
+
+
+class Shoppers:
+    """Ask for a page that the proxy may not answer from its cache, again and again, while the body runs."""
+
+    def __init__(self, web: Web) -> None:
+        self._web, self._stop = web, threading.Event()
+        self._thread = threading.Thread(target=self._shop, daemon=True)
+        self.asked = 0
+        self.missed: list[tuple[float, str]] = []
+
+    def __enter__(self) -> Shoppers:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _shop(self) -> None:
+        while not self._stop.wait(PAUSE_SECONDS):
+            self.asked += 1
+            try:
+                answer = self._web.shop(f"/cart/?fresh={uuid.uuid4().hex}")
+                problem = "" if answer.status == 200 else f"status {answer.status}"
+            except OSError as error:
+                problem = str(error) or type(error).__name__
+            if problem:
+                self.missed.append((time.monotonic(), problem))
+
+    def missed_after(self, moment: float) -> list[str]:
+        """Return what went wrong after a moment."""
+        return [problem for at, problem in self.missed if at > moment]
