@@ -114,6 +114,16 @@ def test_rendering_the_environment_shows_no_secret(planted: Planted, callback: s
     assert {finding.path for finding in holders if finding.path.startswith("etc/pasargad/env/")}
 
 
+def test_a_whole_deploy_shows_no_secret(planted: Planted) -> None:
+    for playbook in ("playbooks/lab.yml", "deploy.yml"):
+        observed = planted.play(playbook)
+        assert observed.code == 0, observed.output[-6000:]
+        assert_unseen(planted, observed)
+    again = planted.play("deploy.yml", "-e", "pasargad_converge=full", callback="pasargad")
+    assert again.code == 0, again.output[-6000:]
+    assert_unseen(planted, again)
+
+
 def test_the_sentinel_sees_what_a_careless_play_shows(planted: Planted) -> None:
     """The negative control: every way of leaking is taken once, and each is noticed."""
     secret = "{{ pasargad_metrics_token }}"
