@@ -49,7 +49,6 @@ def all_faults() -> list[Fault]:
 def sample() -> list[Fault]:
     """Return the few that a pull request is tested with: each way to die, before, in and after the switch."""
     return [
-        Fault("playbook", "stage:begin"),
         Fault("operation", "start:linked"),
         Fault("playbook", "switch:renamed"),
         Fault("operation", "finish:confirmed"),
