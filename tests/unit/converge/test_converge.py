@@ -77,7 +77,7 @@ def test_another_clone_is_the_same() -> None:
             {"pasargad_repo_root": root, "tls_files": [f"{root}/files"]}, lambda name: False, Path(root)
         )
 
-    assert at("/home/one/shop") == at("/srv/two")
+    assert at("/checkouts/one/shop") == at("/srv/two")
 
 
 def test_a_long_difference_is_cut() -> None:
