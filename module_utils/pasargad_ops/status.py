@@ -76,11 +76,22 @@ def describe(status: dict[str, Any]) -> str:
     if status["bad"]:
         lines.append(f"bad       {', '.join(status['bad'][-3:])}")
     for line in status["audit"]:
-        note = (
-            line.get("error") or line.get("reason") or f"{line.get('requests', 0)} requests, {line.get('lost', 0)} lost"
+        lines.append(
+            f"history   {ago(line['at'])} ago  {line['result']:<11} {line.get('release', ''):<13} {_note(line)}"
         )
-        lines.append(f"history   {ago(line['at'])} ago  {line['result']:<11} {line.get('release', ''):<13} {note}")
     return "\n".join(lines)
+
+
+def _note(line: dict[str, Any]) -> str:
+    """Say in a few words how a deploy ended."""
+    cause = line.get("error") or line.get("reason")
+    if cause:
+        return str(cause)
+    if line["result"] == "abandoned":
+        return f"its deploy died: {line.get('phase', '')}"
+    if line["result"] == "rolled back":
+        return f"from {line['left']} by {line.get('by', '')}" if "left" in line else ""
+    return f"{line.get('requests', 0)} requests, {line.get('lost', 0)} lost, by {line.get('by', '')}"
 
 
 def _lock_lines(lock: dict[str, Any] | None, work: dict[str, Any]) -> list[str]:
