@@ -277,6 +277,9 @@ def abort(work: Work) -> Outcome:
     lease = read_lease(work.config)
     if lease is None or lease.deploy_id != work.journal.deploy_id:
         return Outcome(False, "nothing to end")
+    for line in open_intents(work.config):
+        if line["deploy"] == work.journal.deploy_id:
+            work.journal.write(line["phase"], "abandoned")
     give_up(work, lease.phase, OperationError("the deploy failed on another host"))
     return Outcome(True, f"ended; {serving_words(work.config)}")
 

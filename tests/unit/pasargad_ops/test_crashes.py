@@ -99,3 +99,17 @@ def test_leftovers_of_a_crash_are_removed(host: Host, release: Build, leftover: 
     host.deploy(old)
     assert not path.exists() and not Path(str(path.parent)).exists()
     check_settled(host, old)
+
+
+@pytest.mark.parametrize("point", ["start:linked", "switch:armed", "switch:recorded"])
+def test_a_host_that_was_killed_is_put_back_with_the_others(host: Host, release: Build, point: str) -> None:
+    old, new = release(OLD[0], **OLD[1]), release(NEW[0], **NEW[1])
+    host.deploy(old)
+    died = host.crash(new, point)
+    host.phase("abort", new, died)
+    check_invariants(host, served_before=True)
+    assert host.running("web") == ["blue"]
+    assert host.serving(old), "nothing is left to do for a deploy of what serves"
+    assert host.audit()[-1]["deploy"] == died
+    host.deploy(new)
+    check_settled(host, new)
