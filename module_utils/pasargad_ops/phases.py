@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from . import audit, edge_log, metrics, units
 from .artefact import read_release
@@ -113,13 +114,16 @@ def start(work: Work) -> Outcome:
     if state.pending:
         raise Refused("a switch is not confirmed yet", hint="pasargad-ops status; run deploy.yml again")
     slot = state.idle
-    seconds, changed = 0.0, False
-    if state.content(slot) != work.target or work.request.force or not look(config, slot).ready:
-        hold_release(config, slot, work.target, work.journal)
-        seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
     notes = read_notes(config, work.journal.deploy_id)
-    paths = notes.paths or warm_paths(work)
-    write_notes(config, dataclasses.replace(notes, paths=tuple(paths)))
+    seconds, changed = 0.0, False
+    # Both start the shop's code, and neither needs the other.
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: notes.paths or warm_paths(work))
+        if state.content(slot) != work.target or work.request.force or not look(config, slot).ready:
+            hold_release(config, slot, work.target, work.journal)
+            seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
+        paths = asked.result()
+    write_notes(config, dataclasses.replace(notes, paths=paths))
     warmth = warm(config, slot, list(paths), secrets)
     words = f"{slot} ready in {seconds:.1f} s, p95 {warmth['p95_ms']} ms over {warmth['requests']} pages"
     return Outcome(changed, words, {"slot": slot, "seconds": round(seconds, 2), **warmth})
