@@ -17,11 +17,12 @@ ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole response; header names in lower case."""
+    """A whole response; header names in lower case, of several with one name the last; cookies as `name=value`."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -71,8 +72,9 @@ class Web:
         try:
             connection.request(method, f"/{path}", body=body, headers=headers or {})
             response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, fields, response.read())
+            fields = [(name.lower(), value) for name, value in response.getheaders()]
+            cookies = tuple(value.split(";")[0] for name, value in fields if name == "set-cookie")
+            return Answer(response.status, dict(fields), response.read(), cookies)
         finally:
             connection.close()
 

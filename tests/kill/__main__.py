@@ -13,10 +13,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 from tests.kill.faults import Fault, all_faults, sample
-from tests.kill.matrix import Matrix, changeable_copy
-from tests.shop import Shop, machine
+from tests.kill.matrix import Matrix, NotReached, changeable_copy
+from tests.shop import CommandFailed, Shop, machine
 from tests.web import Web, write_authorities
 
 
@@ -42,7 +43,10 @@ def main() -> int:
             matrix = Matrix(shop, changeable_copy(shop, directory), web, say)
             for number, fault in enumerate(faults, 1):
                 started = time.monotonic()
-                found = matrix.run(fault)
+                try:
+                    found = matrix.run(fault)
+                except (NotReached, CommandFailed, TimeoutExpired) as error:
+                    found = [f"nothing was proven: {error}"]
                 if found:
                     violations[fault.name] = found
                 words = "ok" if not found else "VIOLATED: " + "; ".join(found)

@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Migration(migrations.Migration):
     pasargad_phase = "expand"
 '''
 FACTS = "python3 - <<'END'\n" + (Path(__file__).parent / "host_facts.py").read_text() + "END"
+
+
+class NotReached(Exception):
+    """The deploy did not come to the point where it was to be hit, so nothing was proven."""
 
 
 class Matrix:
@@ -104,9 +109,9 @@ class Matrix:
         deadline = time.monotonic() + POINT_SECONDS
         while self.shop.on("store1", f"test -e {FAULT}.hit").code != 0:
             if deploy.poll() is not None and self.shop.on("store1", f"test -e {FAULT}.hit").code != 0:
-                raise RuntimeError(f"the deploy ended with {deploy.returncode} before {fault.point}")
+                raise NotReached(f"the deploy ended with {deploy.returncode} before {fault.point}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the deploy did not come to {fault.point}")
+                raise NotReached(f"the deploy did not come to {fault.point}")
             time.sleep(0.3)
 
     def _await_shop(self, since: float) -> list[str]:
@@ -116,7 +121,7 @@ class Matrix:
                 if self.web.shop(f"/cart/?fresh={uuid.uuid4().hex}").status == 200:
                     self.say(f"    the shop came back {time.monotonic() - since:.0f} s after the reboot")
                     return []
-            except OSError:
+            except (OSError, HTTPException):
                 pass
             time.sleep(0.5)
         return [f"the shop did not come back within {BACK_SECONDS:.0f} s of the reboot"]

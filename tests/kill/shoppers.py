@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from http.client import HTTPException
 from types import TracebackType
 
 from tests.web import Web
@@ -37,7 +38,7 @@ class Shoppers:
             try:
                 answer = self._web.shop(f"/cart/?fresh={uuid.uuid4().hex}")
                 problem = "" if answer.status == 200 else f"status {answer.status}"
-            except OSError as error:
+            except (OSError, HTTPException) as error:
                 problem = str(error) or type(error).__name__
             if problem:
                 self.missed.append((time.monotonic(), problem))
