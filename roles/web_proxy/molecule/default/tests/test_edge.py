@@ -121,17 +121,28 @@ def test_the_log_says_everything_as_json(host: Host, shop: None) -> None:
 
 
 PUBLIC = "/page?cache=public,max-age=1"
+# Fresh for a second, and for another one good enough while a new one is fetched.
+SOON_OLD = f"{PUBLIC},stale-while-revalidate=1"
+LONG_GOOD_ENOUGH = f"{PUBLIC},stale-while-revalidate=60"
 
 
 def test_anonymous_pages_are_cached_as_long_as_the_shop_says(host: Host, shop: None) -> None:
-    first = fetch(host, PUBLIC).told["n"]
-    assert fetch(host, PUBLIC).told["n"] == first
-    assert fetch(host, PUBLIC, "--head").status == 200
+    first = fetch(host, LONG_GOOD_ENOUGH).told["n"]
+    assert fetch(host, LONG_GOOD_ENOUGH).told["n"] == first
+    assert fetch(host, LONG_GOOD_ENOUGH, "--head").status == 200
     assert '"cache":"HIT"' in host.check_output("tail -n 1 /var/log/nginx/pasargad.access.json")
     time.sleep(2)
-    assert fetch(host, PUBLIC).told["n"] == first, "an old page is served while a new one is fetched"
+    assert fetch(host, LONG_GOOD_ENOUGH).told["n"] == first, "an old page is served while a new one is fetched"
     time.sleep(0.5)
-    assert fetch(host, PUBLIC).told["n"] != first
+    assert fetch(host, LONG_GOOD_ENOUGH).told["n"] != first
+
+
+@pytest.mark.parametrize("path", [PUBLIC, SOON_OLD])
+def test_a_page_older_than_the_shop_allows_is_shown_to_nobody(host: Host, shop: None, path: str) -> None:
+    first = fetch(host, path).told["n"]
+    time.sleep(4)
+    assert fetch(host, path).told["n"] != first
+    assert '"cache":"EXPIRED"' in host.check_output("tail -n 1 /var/log/nginx/pasargad.access.json")
 
 
 @pytest.mark.parametrize(
