@@ -1,12 +1,10 @@
-"""A host of its own for each test: real operations, processes, sockets and files, with a fake systemd.
-
-`python3 -m tests.unit.pasargad_ops.fake_host CONFIG DEPLOY_ID < RELEASE.json` runs all phases of a deploy in a process
-that a test can kill.
-"""
+"""A host of its own for each test: real operations, processes, sockets and files, with a fake systemd."""
 
 from __future__ import annotations
 
+import compileall
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -14,10 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pasargad_ops import boot, shell
 from pasargad_ops.artefact import release_id
 from pasargad_ops.config import ReleaseConfig
 from pasargad_ops.lease import living_processes, owner_process, read_lease
@@ -28,10 +30,13 @@ from pasargad_ops.release import inspect, run_phase
 from pasargad_ops.state import load_state
 from pasargad_ops.switch import live_slot
 from pasargad_ops.work import ReleaseRequest, new_deploy_id
+from tests.unit.pasargad_ops import fake_systemd
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
 TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+INSTALLED = tempfile.TemporaryDirectory(prefix="pasargad-ops-")
+REAL_RUN = shell.run
 PHASES = ("begin", "stage", "expand", "start", "switch", "verify", "finish")
 SECRET = "correct-horse-battery"
 ENV = f"""SECRET_KEY="{SECRET}"
@@ -43,6 +48,7 @@ DB_USER="app"
 DB_PASSWORD="app-password"
 """
 MIGRATOR = 'DB_USER="migrator"\nDB_PASSWORD="migrator-password"\n'
+SYSTEMD = ("systemctl", "systemd-run", "journalctl")
 PROGRAMS = {
     "sync": "exit 0",
     "pg_dump": 'while [ "$1" != -f ]; do shift; done; cp "${0%/*}/../tiny.db" "$2"',
@@ -60,6 +66,44 @@ class Artefact:
     @property
     def release(self) -> str:
         return str(self.manifest["release"])
+
+
+def run(command: Sequence[str], **options: Any) -> shell.Finished:
+    """Stand in for `shell.run`: what asks systemd needs no process, of which a deploy would start a hundred."""
+    if command[0] not in SYSTEMD:
+        return REAL_RUN(command, **options)
+    done = fake_systemd.call(command[0], list(command[1:]), options.get("stdin"))
+    if options.get("check", True) and done.returncode != 0:
+        raise shell.CommandFailed(f"{command[0]}: {done.stderr}")
+    return shell.Finished(done.returncode, done.stdout, done.stderr)
+
+
+def become(role: str, slot: str) -> None:
+    """Stand in for `pasargad_ops exec`, which asks for a Python of its own, in the process that is to be the slot's."""
+    boot.execute(ReleaseConfig.load(Path(os.environ["FAKE_CONFIG"])), role, slot)
+
+
+@functools.cache
+def installed() -> Path:
+    """Install the operations once, compiled as on a host: a slot starts by them, and compiling takes its time."""
+    target = Path(INSTALLED.name) / "pasargad_ops"
+    shutil.copytree(REPOSITORY / "module_utils" / "pasargad_ops", target, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(target, quiet=1)
+    return target.parent
+
+
+def killed(action: Callable[[], object]) -> bool:
+    """Do something in a process of its own; tell whether that was killed before it came to its end."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def pack(directory: Path, target: Path) -> dict[str, Any]:
@@ -108,13 +152,15 @@ def build(where: Path, name: str, *, contract: tuple[str, ...] = (), **about: An
 class Host:
     """One fake host and the controller that deploys to it."""
 
-    def __init__(self, root: Path, **settings: Any) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, database: Path | None = None, **settings: Any) -> None:
+        self.root, self.database = root, database or root / "tiny.db"
+        if database:
+            (root / "tiny.db").symlink_to(database)
         self.config = self._configure(settings)
         self.environment = self._programs()
         env = self.config.env_dir
         env.mkdir(parents=True)
-        self.put_env(ENV % (root / "tiny.db"))
+        self.put_env(ENV % self.database)
         (env / "migrator.env").write_text(MIGRATOR)
         for slot in ("blue", "green"):
             (self.config.run_dir / slot).mkdir(parents=True)
@@ -130,7 +176,7 @@ class Host:
             "etc_dir": root / "etc",
             "state_dir": root / "state",
             "run_dir": root / "run",
-            "lib_dir": REPOSITORY / "module_utils",
+            "lib_dir": installed(),
             "lock_file": root / "release.lock",
             "backup_dir": root / "backups",
             "metrics_dir": root / "metrics",
@@ -154,7 +200,7 @@ class Host:
     def _programs(self) -> dict[str, str]:
         directory = self.root / "bin"
         directory.mkdir()
-        for name in ("systemctl", "systemd-run", "journalctl"):
+        for name in SYSTEMD:
             shutil.copy(HERE / "fake_systemd.py", directory / name)
             (directory / name).chmod(0o755)
         for name, body in PROGRAMS.items():
@@ -165,8 +211,12 @@ class Host:
             "PATH": f"{directory}:/usr/bin:/bin",
             "FAKE_SYSTEMD": str(self.root / "units"),
             "FAKE_CONFIG": str(self.config.file),
-            "PYTHONPATH": f"{REPOSITORY / 'module_utils'}:{REPOSITORY}",
+            "PYTHONPATH": str(installed()),
         }
+
+    def enter(self) -> None:
+        """Let what this process does from now on happen on this host."""
+        os.environ.update(self.environment)
 
     def put_env(self, text: str) -> str:
         """Make an environment the newest; return its digest."""
@@ -192,6 +242,7 @@ class Host:
         return ReleaseRequest(phase, artefact.manifest, deploy_id=deploy_id, owner=owner, **more)
 
     def phase(self, phase: str, artefact: Artefact, deploy_id: str, **more: Any) -> Outcome:
+        self.enter()
         return run_phase(self.config, self.request(phase, artefact, deploy_id, **more))
 
     def deploy(
@@ -208,24 +259,24 @@ class Host:
     def serving(self, artefact: Artefact) -> bool:
         return bool(inspect(self.config, ReleaseRequest("inspect", artefact.manifest)).details["serving"])
 
+    def serves(self, artefact: Artefact) -> bool:
+        """Tell whether shoppers get the release, whatever else is still to do."""
+        state = load_state(self.config)
+        found = state.content(live_slot(self.config))
+        return found is not None and found.release == artefact.release and look(self.config, state.active or "").ready
+
     def crash(self, artefact: Artefact, point: str) -> str:
         """Deploy from a process that is killed at a journal point; return the deploy's id."""
         self.send(artefact)
         deploy_id = new_deploy_id()
-        self.config.fault_file.write_text(json.dumps({"point": point, "action": "kill"}))
-        line = [sys.executable, "-m", "tests.unit.pasargad_ops.fake_host", str(self.config.file), deploy_id]
-        done = subprocess.run(
-            line,
-            input=json.dumps(artefact.manifest),
-            text=True,
-            cwd=REPOSITORY,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr[-2000:]}"
-        self.config.fault_file.with_suffix(".hit").unlink()
+        self.kill_at(point, lambda: [self.phase(phase, artefact, deploy_id) for phase in PHASES])
         return deploy_id
+
+    def kill_at(self, point: str, action: Callable[[], object]) -> None:
+        """Do something in a process that is killed at a journal point of this host."""
+        self.config.fault_file.write_text(json.dumps({"point": point, "action": "kill"}))
+        assert killed(action), f"{point} was not reached"
+        self.config.fault_file.with_suffix(".hit").unlink()
 
     def journal(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.config.state_dir / "journal.jsonl").read_text().splitlines()]
@@ -238,10 +289,12 @@ class Host:
         """The slots whose unit of that role runs."""
         from pasargad_ops.units import is_active
 
+        self.enter()
         return [slot for slot in ("blue", "green") if is_active(f"pasargad-{role}@{slot}.service")]
 
     def migrations_run(self) -> int:
-        path = self.root / "tiny.db.runs"
+        """How often a migration was applied."""
+        path = Path(f"{self.database}.runs")
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def end(self) -> None:
@@ -287,14 +340,45 @@ def check_settled(host: Host, artefact: Artefact) -> None:
     assert host.deploy(artefact) == {}, "again: nothing to do"
 
 
-def main(config_file: str, deploy_id: str) -> None:
-    """Run all phases in this process, as a controller would that calls them one after the other."""
-    config = ReleaseConfig.load(Path(config_file))
-    manifest = json.load(sys.stdin)
-    owner = dataclasses.asdict(owner_process("ali", os.getpid()))
-    for phase in PHASES:
-        run_phase(config, ReleaseRequest(phase, manifest, deploy_id=deploy_id, owner=owner, living=living_processes()))
+class Standing:
+    """A host that serves `old`; tests that leave it settled spare the next one the first deploy."""
 
+    def __init__(self, make_root: Callable[[], Path], release: Callable[..., Artefact]) -> None:
+        self._make_root, self._release = make_root, release
+        self._hosts: list[Host] = []
+        self._number, self._clean = 1, False
+        self.old = self._build("1")
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def _build(self, name: str) -> Artefact:
+        migrations = [f"shop.{number:04d}_x" for number in range(1, self._number + 1)]
+        return self._release(f"standing-{name}", migrations=migrations)
+
+    @property
+    def host(self) -> Host:
+        return self._hosts[-1]
+
+    def take(self) -> None:
+        """Begin a test on the host as it stands, or on a new one when a test has failed on it."""
+        if not self._clean:
+            self._hosts.append(Host(self._make_root()))
+            self.host.deploy(self.old)
+        self.host.enter()
+        self._clean = False
+
+    def newer(self) -> Artefact:
+        """Build a release with one migration more than any before it."""
+        self._number += 1
+        return self._build(str(self._number))
+
+    def other(self) -> Artefact:
+        """Build another release with the migrations of the newest."""
+        return self._build(f"{self._number}-other")
+
+    def settle(self, artefact: Artefact) -> None:
+        """Assert that a deploy of the release has come to its end, and leave the host to the next test."""
+        check_settled(self.host, artefact)
+        self.old, self._clean = artefact, True
+
+    def end(self) -> None:
+        for host in self._hosts:
+            host.end()

@@ -1,9 +1,10 @@
 #!/usr/bin/python3 -SE
 """Stand in for systemctl, systemd-run and journalctl inside a test: real processes, a file a unit, no privileges.
 
-Called by one of those names. FAKE_SYSTEMD names the directory of units, FAKE_CONFIG the operations' config, PYTHONPATH
-their package. A unit is UNIT.json (pid, where a transient unit's code goes) and UNIT.log (its output). It is called a
-hundred times in a deploy, so it imports little: no pathlib.
+Called by one of those names, or by a test as `call`. FAKE_SYSTEMD names the directory of units, FAKE_CONFIG the
+operations' config, PYTHONPATH their package. A unit is UNIT.json (pid, where a transient unit's code goes) and UNIT.log
+(its output). It is called a hundred times in a deploy, so it imports little (no pathlib), and tests call it without a
+process of its own.
 """
 # ruff: noqa: PTH108, PTH110, PTH118, PTH119, PTH123, PTH208, SIM105
 
@@ -14,18 +15,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from fnmatch import fnmatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-ROOT = os.environ["FAKE_SYSTEMD"]
+# Becomes the process of a slot without a Python that reads the command line first; a test may set it.
+become: Callable[[str, str], None] | None = None
 
 
 def path(unit: str, kind: str) -> str:
-    return os.path.join(ROOT, unit + kind)
+    return os.path.join(os.environ["FAKE_SYSTEMD"], unit + kind)
 
 
 def load(unit: str) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def load(unit: str) -> dict[str, Any]:
 
 
 def save(unit: str, **values: object) -> None:
-    temporary = path(unit, f".{os.getpid()}.tmp")
+    temporary = path(unit, f".{os.getpid()}.{threading.get_ident()}.tmp")
     with open(temporary, "w") as file:
         json.dump(values, file)
     os.rename(temporary, path(unit, ".json"))
@@ -83,8 +87,14 @@ def environment_of(file: str) -> dict[str, str]:
 
 
 def spawn(
-    unit: str, command: list[str], environment: dict[str, str], directory: str | None = None, **about: object
+    unit: str,
+    command: list[str],
+    environment: dict[str, str],
+    directory: str | None = None,
+    instead: Callable[[], None] | None = None,
+    **about: object,
 ) -> None:
+    """Start a process in a session of its own; `instead` of the command it runs code that becomes another program."""
     with open(path(unit, ".log"), "ab") as log:
         process = subprocess.Popen(
             command,
@@ -94,6 +104,7 @@ def spawn(
             env={**os.environ, **environment},
             cwd=directory,
             start_new_session=True,
+            preexec_fn=instead,
         )
     save(unit, pid=process.pid, **about)
 
@@ -105,7 +116,14 @@ def start(unit: str) -> None:
     with open(os.environ["FAKE_CONFIG"]) as file:
         etc = json.load(file)["etc_dir"]
     command = ["/usr/bin/python3", "-m", "pasargad_ops", "--config", os.environ["FAKE_CONFIG"], "exec", role, slot]
-    spawn(unit, command, environment_of(f"{etc}/env/slot-{slot}.env"))
+    environment = environment_of(f"{etc}/env/slot-{slot}.env")
+
+    def instead() -> None:
+        os.environ.update(environment)
+        if become:
+            become(role, slot)
+
+    spawn(unit, command, environment, instead=instead if become else None)
 
 
 def stop(unit: str) -> None:
@@ -124,28 +142,27 @@ def stop(unit: str) -> None:
         os.unlink(path(unit, ".json"))
 
 
-def systemctl(arguments: list[str]) -> None:
+def systemctl(arguments: list[str]) -> str:
     verb, rest = arguments[0], [each for each in arguments[1:] if not each.startswith("-")]
     if verb == "show":
         names, unit = arguments[2].split(","), arguments[3]
         about = describe(unit)
-        print("\n".join(f"{name}={about[name]}" for name in names))
-    elif verb == "list-units":
-        found = [name.removesuffix(".json") for name in os.listdir(ROOT) if name.endswith(".json")]
-        for name in found:
-            if fnmatch(name, rest[-1]) and describe(name)["ActiveState"] == "active":
-                print(name, "loaded active running")
-    elif verb == "start":
-        for unit in rest:
-            start(unit)
-    elif verb == "stop":
-        for unit in rest:
-            stop(unit)
-    elif verb != "reset-failed":
-        sys.exit(f"fake systemctl knows no {verb}")
+        return "".join(f"{name}={about[name]}\n" for name in names)
+    if verb == "list-units":
+        files = os.listdir(os.environ["FAKE_SYSTEMD"])
+        found = [
+            name.removesuffix(".json") for name in files if name.endswith(".json") and fnmatch(name, rest[-1] + "*")
+        ]
+        return "".join(f"{name} loaded active running\n" for name in found if describe(name)["ActiveState"] == "active")
+    if verb not in ("start", "stop", "reset-failed"):
+        raise ValueError(f"fake systemctl knows no {verb}")
+    for unit in rest if verb != "reset-failed" else ():
+        start(unit) if verb == "start" else stop(unit)
+    return ""
 
 
-def systemd_run(arguments: list[str]) -> None:
+def systemd_run(arguments: list[str], stdin: str | None) -> subprocess.CompletedProcess[str]:
+    arguments = list(arguments)
     options: dict[str, str] = {}
     properties: dict[str, list[str]] = {}
     while arguments and arguments[0].startswith("--"):
@@ -163,27 +180,41 @@ def systemd_run(arguments: list[str]) -> None:
     environment.update((each.partition("=")[::2]) for each in properties.get("Environment", []))
     directory = properties["WorkingDirectory"][0] if "WorkingDirectory" in properties else None
     if "wait" in options:
-        done = subprocess.run(arguments, env={**os.environ, **environment}, cwd=directory)
-        sys.exit(done.returncode)
+        given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+        return subprocess.run(
+            arguments, env={**os.environ, **environment}, cwd=directory, capture_output=True, text=True, **given
+        )
     if "on-active" in options:
         line = ["sh", "-c", 'sleep "$1"; shift; exec "$@"', "timer", options["on-active"], *arguments]
         spawn(f"{options['unit']}.timer", line, environment)
-        return
+        return subprocess.CompletedProcess([], 0, "", "")
     unit = f"{options['unit']}.service"
     result = path(unit, ".result")
     if os.path.exists(result):
         os.unlink(result)
     line = ["sh", "-c", 'out=$1; shift; "$@"; echo $? >"$out.part"; mv "$out.part" "$out"', "unit", result, *arguments]
     spawn(unit, line, environment, directory, result=result)
+    return subprocess.CompletedProcess([], 0, "", "")
 
 
-def journalctl(arguments: list[str]) -> None:
+def journalctl(arguments: list[str]) -> str:
     unit = arguments[arguments.index("-u") + 1]
-    if os.path.exists(path(unit, ".log")):
-        with open(path(unit, ".log")) as log:
-            print("".join(log.readlines()[-int(arguments[arguments.index("-n") + 1]) :]), end="")
+    if not os.path.exists(path(unit, ".log")):
+        return ""
+    with open(path(unit, ".log")) as log:
+        return "".join(log.readlines()[-int(arguments[arguments.index("-n") + 1]) :])
+
+
+def call(program: str, arguments: list[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Do what the program of that name would."""
+    if program == "systemd-run":
+        return systemd_run(arguments, stdin)
+    known = {"systemctl": systemctl, "journalctl": journalctl}
+    return subprocess.CompletedProcess([], 0, known[program](arguments), "")
 
 
 if __name__ == "__main__":
-    called = {"systemctl": systemctl, "systemd-run": systemd_run, "journalctl": journalctl}
-    called[os.path.basename(sys.argv[0])](sys.argv[1:])
+    done = call(os.path.basename(sys.argv[0]), sys.argv[1:])
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    sys.exit(done.returncode)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pasargad_ops.state import load_state
-from tests.unit.pasargad_ops.fake_host import Artefact, Host, check_invariants, check_settled
+from tests.unit.pasargad_ops.fake_host import Artefact, Host, Standing, check_invariants, check_settled
 
 Build = Callable[..., Artefact]
 OLD = ("old", {"migrations": ["shop.0001_initial"]})
@@ -54,16 +54,17 @@ def test_the_points_are_all_that_a_deploy_has(host: Host, release: Callable[...,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-def test_a_kill_during_an_upgrade_harms_nobody(host: Host, release: Build, point: str) -> None:
-    old, new = release(OLD[0], **OLD[1]), release(NEW[0], **NEW[1])
-    host.deploy(old)
+def test_a_kill_during_an_upgrade_harms_nobody(standing: Standing, point: str) -> None:
+    host, new = standing.host, standing.newer()
+    served, migrated = load_state(host.config).serving, host.migrations_run()
     host.crash(new, point)
     check_invariants(host, served_before=True)
+    assert host.serves(new) or point not in FINAL
     host.deploy(new)
-    check_settled(host, new)
-    assert load_state(host.config).previous == load_state(host.config).slots["blue"]
+    assert load_state(host.config).previous == served
     assert load_state(host.config).bad == ()
-    assert host.migrations_run() == 2, "each migration ran once"
+    assert host.migrations_run() == migrated + 1, "each migration ran once"
+    standing.settle(new)
 
 
 @pytest.mark.slow
@@ -78,17 +79,16 @@ def test_a_kill_during_the_first_deploy_harms_nobody(host: Host, release: Build,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", sorted(FINAL | {"switch:recorded"}))
-def test_after_a_kill_a_deploy_of_something_else_converges(host: Host, release: Build, point: str) -> None:
-    old, new, other = release(OLD[0], **OLD[1]), release(NEW[0], **NEW[1]), release("other", **NEW[1])
-    host.deploy(old)
+def test_after_a_kill_a_deploy_of_something_else_converges(standing: Standing, point: str) -> None:
+    host, old, new, other = standing.host, standing.old, standing.newer(), standing.other()
     died = host.crash(new, point)
     host.deploy(other)
-    check_settled(host, other)
     wanted = new.release if point in FINAL else old.release
     previous = load_state(host.config).previous
     assert previous is not None and previous.release == wanted
     results = {line["deploy"]: line["result"] for line in host.audit()}
     assert results[died] in ({"success", "abandoned"} if point in FINAL else {"reverted"})
+    standing.settle(other)
 
 
 @pytest.mark.parametrize("leftover", ["releases/{id}.tmp/app", "deps/abc-cp311.tmp/x", ".static.tmp/y"])
@@ -102,14 +102,14 @@ def test_leftovers_of_a_crash_are_removed(host: Host, release: Build, leftover: 
 
 
 @pytest.mark.parametrize("point", ["start:linked", "switch:armed", "switch:recorded"])
-def test_a_host_that_was_killed_is_put_back_with_the_others(host: Host, release: Build, point: str) -> None:
-    old, new = release(OLD[0], **OLD[1]), release(NEW[0], **NEW[1])
-    host.deploy(old)
+def test_a_host_that_was_killed_is_put_back_with_the_others(standing: Standing, point: str) -> None:
+    host, old, new = standing.host, standing.old, standing.newer()
+    active = load_state(host.config).active
     died = host.crash(new, point)
     host.phase("abort", new, died)
     check_invariants(host, served_before=True)
-    assert host.running("web") == ["blue"]
+    assert host.running("web") == [active]
     assert host.serving(old), "nothing is left to do for a deploy of what serves"
     assert host.audit()[-1]["deploy"] == died
     host.deploy(new)
-    check_settled(host, new)
+    standing.settle(new)

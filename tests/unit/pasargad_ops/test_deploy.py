@@ -14,12 +14,17 @@ from pasargad_ops.outcome import Damaged, NotReady, OperationError, Refused, Unh
 from pasargad_ops.rollback import RollbackRequest, roll_back
 from pasargad_ops.state import load_state
 from pasargad_ops.switch import live_slot
+from tests.unit.pasargad_ops import fake_systemd
 from tests.unit.pasargad_ops.fake_host import SECRET, Artefact, Host, check_invariants, check_settled
 
 Build = Callable[..., Artefact]
 
 
-def test_first_deploy_then_upgrade_then_rollback_and_forth(host: Host, release: Build) -> None:
+def test_first_deploy_then_upgrade_then_rollback_and_forth(
+    host: Host, release: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Here the slots start as on a host, by the command line of the operations.
+    monkeypatch.setattr(fake_systemd, "become", None)
     one, two = release("one"), release("two", migrations=["shop.0001_initial", "shop.0002_more"])
     host.deploy(one)
     check_settled(host, one)

@@ -20,14 +20,16 @@ def main(command: str) -> int:
         for name in ABOUT["migrations"]:
             print(f"[{'X' if name in applied() else ' '}]  {name}")
     elif command == "migrate":
+        # As Django does, it first looks what there is to do.
+        names = applied()
+        missing = [name for name in ABOUT["migrations"] if name not in names]
         time.sleep(ABOUT.get("migrate_seconds", 0))
         if ABOUT.get("migrate_error"):
             print(ABOUT["migrate_error"], file=sys.stderr)
             return 1
         with Path(os.environ["TINY_DATABASE"] + ".runs").open("a") as runs:
-            runs.write(f"{os.getpid()}\n")
-        names = applied()
-        DATABASE.write_text(json.dumps(names + [name for name in ABOUT["migrations"] if name not in names]))
+            runs.writelines(f"{name}\n" for name in missing)
+        DATABASE.write_text(json.dumps(names + missing))
     elif command == "warm_urls":
         print(json.dumps(["/", "/products/"]))
     elif command == "db_worker":
