@@ -13,10 +13,12 @@ description:
   - On the control node an action plugin adds who deploys, so that a lease whose owner is dead can be told.
 options:
   phase:
-    description: The phase to run, in the order of a deploy; V(rollback) and V(abort) stand apart.
+    description:
+      - The phase to run, in the order of a deploy; V(rollback) and V(abort) stand apart.
+      - A fleet runs V(agree) and V(confirm), each on every host before the next; V(finish) of a single host confirms.
     type: str
     required: true
-    choices: [begin, stage, expand, start, switch, verify, finish, abort, rollback]
+    choices: [begin, stage, expand, start, switch, verify, agree, confirm, finish, abort, rollback]
   release:
     description: The content of RELEASE.json. Every phase but V(rollback) needs it.
     type: dict
@@ -103,7 +105,7 @@ from ansible.module_utils.pasargad_ops.outcome import OperationError, Outcome
 from ansible.module_utils.pasargad_ops.release import ReleaseRequest, run_phase
 from ansible.module_utils.pasargad_ops.rollback import RollbackRequest, roll_back
 
-PHASES = ["begin", "stage", "expand", "start", "switch", "verify", "finish", "abort", "rollback"]
+PHASES = ["begin", "stage", "expand", "start", "switch", "verify", "agree", "confirm", "finish", "abort", "rollback"]
 
 
 def argument_spec() -> dict[str, dict[str, object]]:

@@ -52,6 +52,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     verbs.add_parser("live", help="bring the shop back after a boot (called by a unit)")
     reverted = verbs.add_parser("revert", help="put an unconfirmed switch back (called by a timer)")
     reverted.add_argument("--deploy", required=True)
+    reverted.add_argument("--deadline", type=float, required=True)
     retired = verbs.add_parser("retire", help="stop a slot after its rollback window (called by a timer)")
     retired.add_argument("--slot", choices=SLOTS, required=True)
     retired.add_argument("--deploy", required=True)
@@ -91,7 +92,7 @@ def act(options: argparse.Namespace) -> Outcome:
     if options.verb == "live":
         return boot.bring_back(config)
     if options.verb == "revert":
-        return boot.revert_unconfirmed(config, options.deploy)
+        return boot.revert_unconfirmed(config, options.deploy, options.deadline)
     return boot.retire(config, options.slot, options.deploy)
 
 

@@ -28,8 +28,8 @@ def bring_back(config: ReleaseConfig) -> Outcome:
     return Outcome(True, f"{state.active} starts")
 
 
-def revert_unconfirmed(config: ReleaseConfig, deploy_id: str) -> Outcome:
-    """Put traffic back because nobody confirmed the switch in time; called by the dead-man timer.
+def revert_unconfirmed(config: ReleaseConfig, deploy_id: str, armed_for: float) -> Outcome:
+    """Put traffic back because nobody confirmed the switch in time; called by the dead-man timer with its deadline.
 
     Not under the host lock: its holder may be the very process that hangs. The state's own lock makes this and a late
     confirmation exclude each other.
@@ -37,8 +37,10 @@ def revert_unconfirmed(config: ReleaseConfig, deploy_id: str) -> Outcome:
     pending = load_state(config).pending
     if pending is None or pending.deploy_id != deploy_id:
         return Outcome(False, "the switch is settled")
-    state = revert(config, deploy_id, "nobody confirmed the switch in time")
-    return Outcome(True, f"traffic is on {state.active}")
+    state = revert(config, deploy_id, "nobody confirmed the switch in time", armed_for=armed_for)
+    if state.pending:
+        return Outcome(False, "the deadline was renewed")
+    return Outcome(state.active == pending.from_slot, f"traffic is on {state.active}")
 
 
 def retire(config: ReleaseConfig, slot: str, deploy_id: str) -> Outcome:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from . import audit, edge_log, metrics, units
 from .artefact import read_release
@@ -26,7 +27,8 @@ from .prune import prune
 from .readiness import look, start_until_ready, warm
 from .stage import missing_parts, remove_leftovers, require_space, stage_release
 from .state import Content, State, change_state, load_state, transaction
-from .switch import confirm, own_command, reconcile, revert, switch_to
+from .switch import confirm, own_command, reconcile, revert, settle, switch_to
+from .together import take_back
 from .verify import Watch, verify_in_public
 from .work import Work, begin_notes, read_notes, write_notes
 
@@ -161,7 +163,7 @@ def serves(config: ReleaseConfig, state: State, target: Content) -> bool:
 
 
 def switch(work: Work) -> Outcome:
-    """Give traffic to the prepared slot; it goes back by itself unless `finish` confirms in time."""
+    """Give traffic to the prepared slot; it goes back by itself unless somebody confirms in time."""
     config, state = work.config, load_state(work.config)
     mine = state.pending is not None and state.pending.deploy_id == work.journal.deploy_id
     if mine or (serves(config, state, work.target) and not work.request.force):
@@ -201,17 +203,19 @@ def verify(work: Work) -> Outcome:
 
 
 def finish(work: Work) -> Outcome:
-    """Confirm the switch, hand over the background work, keep the old slot hot for a while, write it down, give the
-    lease back.
+    """Hand over the background work, keep the old slot hot for a while, write it down, give the lease back.
+
+    Confirms the switch first unless that has been done, as in a fleet, where it is final on every host by now.
     """
     config, deploy_id = work.config, work.journal.deploy_id
     state = load_state(config)
-    switched = state.pending is not None
-    if switched:
-        state = confirm(config, deploy_id)
+    switched = state.pending is not None or state.confirmed is not None
+    if state.pending:
+        confirm(config, deploy_id)
         work.journal.write("finish", "confirmed")
     elif state.serving != work.target:
         raise OperationError("this host has put traffic back meanwhile", hint="run deploy.yml again")
+    state = settle(config) if switched else state
     worker = hand_over_work(config, state)
     work.journal.write("finish", "workers")
     hot = keep_hot(config, deploy_id, state)
@@ -292,18 +296,19 @@ def give_up(work: Work, phase: str, error: OperationError, *, unhealthy: bool = 
     """Leave the host as safe as before the deploy; called while the host lock is held."""
     config, deploy_id = work.config, work.journal.deploy_id
     counted = read_notes(config, deploy_id).served(config)
-    about = {
+    about: dict[str, Any] = {
         "phase": phase,
         "release": work.release.release,
         "version": work.release.version,
         "requests": counted.requests,
         "lost": counted.lost,
     }
-    pending = load_state(config).pending
+    # What finish has begun is confirmed on every host of the fleet.
+    pending = (load_state(config) if phase == "finish" else take_back(config, deploy_id)).pending
     state = revert(config, deploy_id, error.message, unhealthy=unhealthy, **about)
     if phase == "stage":
         remove_leftovers(config)
-    if phase in ("start", "switch", "verify") and state.content(state.idle) == work.target:
+    if phase in ("start", "switch", "verify", "agree", "confirm") and state.content(state.idle) == work.target:
         units.stop(units.web(state.idle), units.worker(state.idle))
     audit.record_end(config, deploy_id, "failed", error=error.message[:500], **about)
     put_back = pending is not None and pending.deploy_id == deploy_id

@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from . import phases, shell
+from . import phases, shell, together
 from .artefact import Release, parse_release, read_release
 from .config import ReleaseConfig
 from .journal import Journal, open_intents
@@ -28,6 +28,8 @@ PHASES: dict[str, Callable[[Work], Outcome]] = {
     "start": phases.start,
     "switch": phases.switch,
     "verify": phases.verify,
+    "agree": together.agree,
+    "confirm": together.confirm_with_others,
     "finish": phases.finish,
     "abort": phases.abort,
 }
@@ -129,6 +131,7 @@ def predict(config: ReleaseConfig, request: ReleaseRequest, release: Release, ta
         "expand": bool(new_migrations(config, state, release)),
         "start": not phases.serves(config, state, target),
         "switch": not phases.serves(config, state, target),
+        "confirm": not phases.serves(config, state, target),
         "finish": not phases.serves(config, state, target),
     }
     changed = todo.get(request.phase, False)

@@ -2,7 +2,8 @@
 
 The state file is the host's word on the release; live.sock must agree with it. `pending` is written before a switch
 and removed by its confirmation: whatever finds it after a crash, a reboot or the deadline puts traffic back to
-`from_slot`. The dead-man timer and a running phase may both want to change the state, so every change reads it again
+`from_slot`. `confirmed` stands from the confirmation on this host until `finish`, which in a fleet waits for every
+other host's. The dead-man timer and a running phase may both want to change the state, so every change reads it again
 under a lock that is held for milliseconds.
 """
 
@@ -42,6 +43,18 @@ class Pending:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """A switch that a deploy has confirmed here and not yet everywhere; `previous` is what a rollback went to before
+    it.
+    """
+
+    deploy_id: str
+    from_slot: str | None
+    to_slot: str
+    previous: Content | None
+
+
+@dataclass(frozen=True)
 class State:
     """The whole state of releases on one host.
 
@@ -53,6 +66,7 @@ class State:
     active: str | None = None
     slots: dict[str, Content] = field(default_factory=dict)
     pending: Pending | None = None
+    confirmed: Confirmed | None = None
     previous: Content | None = None
     bad: tuple[str, ...] = ()
     fencing: int = 0
@@ -128,14 +142,21 @@ def load_state(config: ReleaseConfig) -> State:
     known = {each.name for each in dataclasses.fields(State)}
     values = {name: value for name, value in values.items() if name in known}
     pending, previous = values.pop("pending", None), values.pop("previous", None)
+    confirmed = values.pop("confirmed", None)
     slots = {slot: Content(**content) for slot, content in values.pop("slots", {}).items()}
     return State(
         slots=slots,
         pending=Pending(**pending) if pending else None,
+        confirmed=_confirmed(confirmed) if confirmed else None,
         previous=Content(**previous) if previous else None,
         bad=tuple(values.pop("bad", ())),
         **values,
     )
+
+
+def _confirmed(values: dict[str, Any]) -> Confirmed:
+    previous = values.pop("previous", None)
+    return Confirmed(**values, previous=Content(**previous) if previous else None)
 
 
 def save_state(config: ReleaseConfig, state: State) -> None:

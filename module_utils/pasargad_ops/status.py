@@ -41,6 +41,7 @@ def gather(config: ReleaseConfig) -> dict[str, Any]:
         "live": live_slot(config),
         "slots": slots,
         "pending": dataclasses.asdict(state.pending) if state.pending else None,
+        "confirmed": dataclasses.asdict(state.confirmed) if state.confirmed else None,
         "deployed": state.deployed,
         "bad": list(state.bad),
         "last_switch_ms": state.last_switch_ms,
@@ -70,6 +71,10 @@ def describe(status: dict[str, Any]) -> str:
     if status["pending"]:
         left = status["pending"]["deadline"] - time.time()
         lines.append(f"pending   switch to {status['pending']['to_slot']} is not confirmed; goes back in {left:.0f} s")
+    if status["confirmed"]:
+        lines.append(
+            f"open      switch to {status['confirmed']['to_slot']} is confirmed here, its deploy has not ended"
+        )
     lines += _lock_lines(status["lock"], status["work"])
     rollback = status["rollback"]
     lines.append(f"rollback  {rollback['words']}" + (f"; {rollback['way_back']}" if not rollback["possible"] else ""))

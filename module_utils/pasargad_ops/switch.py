@@ -8,6 +8,8 @@ crash: while a switch is pending the link says what holds, else the state.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import time
 from typing import Any
 
@@ -18,9 +20,10 @@ from .journal import Journal
 from .manage import PYTHON
 from .outcome import OperationError, Refused
 from .readiness import look
-from .state import Pending, State, Transaction, transaction
+from .state import Confirmed, Pending, State, Transaction, transaction
 
 DEADMAN = "pasargad-deadman"
+RENEWED = "pasargad-deadman-renewed"
 
 
 def live_slot(config: ReleaseConfig) -> str | None:
@@ -44,10 +47,10 @@ def own_command(config: ReleaseConfig, *arguments: str) -> list[str]:
     return [PYTHON, "-m", "pasargad_ops", "--config", str(config.file), *arguments]
 
 
-def arm(config: ReleaseConfig, deploy_id: str) -> None:
+def arm(config: ReleaseConfig, deploy_id: str, deadline: float, *, unit: str = DEADMAN) -> None:
     """Let the host itself put traffic back unless it is told in time that all is well."""
-    command = own_command(config, "revert", "--deploy", deploy_id)
-    units.schedule(DEADMAN, config.deadman_seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
+    command = own_command(config, "revert", "--deploy", deploy_id, "--deadline", repr(deadline))
+    units.schedule(unit, config.deadman_seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
 
 
 def switch_to(config: ReleaseConfig, slot: str, journal: Journal) -> State:
@@ -61,7 +64,7 @@ def switch_to(config: ReleaseConfig, slot: str, journal: Journal) -> State:
         pending = Pending(journal.deploy_id, state.active, slot, deadline)
         state = change.save(state.having(pending=pending))
         journal.write("switch", "pending", to=slot)
-        arm(config, journal.deploy_id)
+        arm(config, journal.deploy_id, deadline)
         journal.write("switch", "armed")
         return _move(config, change, slot, journal)
 
@@ -72,7 +75,7 @@ def switch_for_good(config: ReleaseConfig, slot: str, journal: Journal) -> State
     with transaction(config) as change:
         # Written first: a crash between the two leaves the state as the word that holds, and reconcile moves the link.
         leaving = change.state.serving
-        change.save(change.state.having(active=slot, previous=leaving, pending=None, retiring=""))
+        change.save(change.state.having(active=slot, previous=leaving, pending=None, confirmed=None, retiring=""))
         journal.write("switch", "decided", to=slot)
         return _move(config, change, slot, journal)
 
@@ -92,31 +95,83 @@ def require_ready(config: ReleaseConfig, slot: str) -> None:
         raise OperationError(f"{slot} is not ready: {readiness.detail}", hint="run deploy.yml again")
 
 
+def own_pending(state: State, deploy_id: str) -> Pending:
+    """Return the deploy's pending switch; raises when it has been put back."""
+    if state.pending is None or state.pending.deploy_id != deploy_id:
+        raise OperationError(
+            "the switch was not confirmed in time and this host has put traffic back",
+            hint="run deploy.yml again; raise app_service_deadman_seconds if the hosts are slow",
+        )
+    return state.pending
+
+
+def renew_deadline(config: ReleaseConfig, deploy_id: str) -> State:
+    """Give the deploy's pending switch as much time again; raises when it has been put back or does not serve."""
+    with transaction(config) as change:
+        pending = own_pending(change.state, deploy_id)
+        if live_slot(config) != pending.to_slot:
+            raise OperationError(
+                f"live.sock names {live_slot(config)}", hint="pasargad-ops status; run deploy.yml again"
+            )
+        require_ready(config, pending.to_slot)
+        deadline = time.time() + config.deadman_seconds
+        # A second timer, armed before its deadline holds: whenever this dies, one of the two puts traffic back.
+        arm(config, deploy_id, deadline, unit=RENEWED)
+        return change.save(change.state.having(pending=dataclasses.replace(pending, deadline=deadline)))
+
+
 def confirm(config: ReleaseConfig, deploy_id: str) -> State:
-    """Make the switch final; raises when it has been put back meanwhile. A switch that is final already is fine."""
+    """End the host's right to put the switch back by itself; raises when it has done so. The deploy can still
+    `reopen` it until `settle`.
+    """
     with transaction(config) as change:
         state = change.state
-        if state.pending is None or state.pending.deploy_id != deploy_id:
-            raise OperationError(
-                "the switch was not confirmed in time and this host has put traffic back",
-                hint="run deploy.yml again; raise app_service_deadman_seconds if the hosts are slow",
-            )
-        leaving = state.content(state.pending.from_slot)
+        pending = own_pending(state, deploy_id)
+        leaving = state.content(pending.from_slot)
         previous = leaving if leaving and leaving != state.serving else state.previous
-        state = change.save(state.having(pending=None, previous=previous))
-    units.cancel(DEADMAN)
+        confirmed = Confirmed(deploy_id, pending.from_slot, pending.to_slot, state.previous)
+        return change.save(state.having(pending=None, confirmed=confirmed, previous=previous))
+
+
+def settle(config: ReleaseConfig) -> State:
+    """Make a confirmed switch final."""
+    with transaction(config) as change:
+        state = change.save(change.state.having(confirmed=None)) if change.state.confirmed else change.state
+    units.cancel(DEADMAN, RENEWED)
     return state
 
 
-def revert(config: ReleaseConfig, deploy_id: str, reason: str, *, unhealthy: bool = False, **about: Any) -> State:
+def reopen(config: ReleaseConfig, deploy_id: str) -> State:
+    """Turn the deploy's confirmed switch into a pending one that is overdue, because another host could not confirm.
+
+    Its timers are still armed until `settle`, so a crash before `revert` leaves it to them.
+    """
+    with transaction(config) as change:
+        state, confirmed = change.state, change.state.confirmed
+        if confirmed is None or confirmed.deploy_id != deploy_id or state.active != confirmed.to_slot:
+            return state
+        pending = Pending(deploy_id, confirmed.from_slot, confirmed.to_slot, 0.0)
+        return change.save(state.having(pending=pending, confirmed=None, previous=confirmed.previous))
+
+
+def revert(
+    config: ReleaseConfig,
+    deploy_id: str,
+    reason: str,
+    *,
+    unhealthy: bool = False,
+    armed_for: float = math.inf,
+    **about: Any,
+) -> State:
     """Put a deploy's pending switch back; the old slot is still hot, so this takes milliseconds.
 
-    Only a release that was seen to be `unhealthy` is marked bad: one whose controller died may be deployed again. The
-    first release of a host has nothing behind it; it keeps the traffic unless it is unhealthy.
+    A timer says which deadline it was `armed_for`: a renewed one is another timer's. Only a release that was seen to be
+    `unhealthy` is marked bad: one whose controller died may be deployed again. The first release of a host has nothing
+    behind it; it keeps the traffic unless it is unhealthy.
     """
     with transaction(config) as change:
         state, pending = change.state, change.state.pending
-        if pending is None or pending.deploy_id != deploy_id:
+        if pending is None or pending.deploy_id != deploy_id or armed_for < pending.deadline:
             return state
         # A full disk must not keep shoppers on a release that is to go: the link lies in memory.
         with contextlib.suppress(OSError):
@@ -124,7 +179,7 @@ def revert(config: ReleaseConfig, deploy_id: str, reason: str, *, unhealthy: boo
         state = _put_back(config, change, unhealthy=unhealthy)
         audit.record_end(config, deploy_id, "reverted", reason=reason[:500], **about)
         Journal(config, deploy_id).write("revert", "done", to=state.active)
-    units.cancel(DEADMAN)
+    units.cancel(DEADMAN, RENEWED)
     return state
 
 
@@ -161,10 +216,11 @@ def reconcile(config: ReleaseConfig, *, booting: bool = False, claimant: str = "
             late = time.time() > pending.deadline + 1
             if not (booting or late or (claimant and claimant != pending.deploy_id)):
                 return state
-        elif state.active and live != state.active:
-            point_live(config, state.active)
-            return state
         else:
+            if claimant and state.confirmed and state.confirmed.deploy_id != claimant:
+                state = change.save(state.having(confirmed=None))
+            if state.active and live != state.active:
+                point_live(config, state.active)
             return state
     reason = (
         "the machine booted" if booting else "nobody confirmed the switch in time" if late else "its deploy has died"

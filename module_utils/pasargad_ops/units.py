@@ -77,10 +77,11 @@ def schedule(unit: str, delay_seconds: float, command: Sequence[str], *, environ
     shell.run(["systemd-run", *options, "--timer-property=AccuracySec=100ms", *settings, *command])
 
 
-def cancel(unit: str) -> None:
-    """Disarm a timer made by `schedule`; one that is not armed is fine."""
-    shell.run(["systemctl", "stop", f"{unit}.timer"], check=False)
-    shell.run(["systemctl", "reset-failed", f"{unit}.timer", f"{unit}.service"], check=False)
+def cancel(*units: str) -> None:
+    """Disarm timers made by `schedule`; one that is not armed is fine."""
+    timers = [f"{unit}.timer" for unit in units]
+    shell.run(["systemctl", "stop", *timers], check=False)
+    shell.run(["systemctl", "reset-failed", *timers, *[f"{unit}.service" for unit in units]], check=False)
 
 
 def running(pattern: str) -> list[str]:
