@@ -7,6 +7,7 @@ the first two makes the play call `abort` on all of them. A fleet of one skips b
 
 from __future__ import annotations
 
+from . import units
 from .config import ReleaseConfig
 from .masking import secret_values
 from .outcome import OperationError, Outcome
@@ -54,6 +55,7 @@ def take_back(config: ReleaseConfig, deploy_id: str) -> State:
     if slot and old and not look(config, slot).ready:
         try:
             start_until_ready(config, slot, old.release, secret_values(config, old.env))
+            units.start(units.worker(slot))
         except OperationError:
             return state
     return reopen(config, deploy_id)

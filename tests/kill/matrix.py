@@ -151,6 +151,7 @@ class Matrix:
                 f"workers run on {facts['workers']}": facts["workers"] != [status["active"]],
                 "the lease is still held": status["lock"],
                 "a switch is still pending": status["pending"],
+                "a confirmed switch is still open": status["confirmed"],
                 f"leftovers: {facts['leftovers']}": facts["leftovers"],
                 "a release was marked bad": facts["state"]["bad"],
             }

@@ -80,7 +80,11 @@ def run(command: Sequence[str], **options: Any) -> shell.Finished:
 
 def become(role: str, slot: str) -> None:
     """Stand in for `pasargad_ops exec`, which asks for a Python of its own, in the process that is to be the slot's."""
-    boot.execute(ReleaseConfig.load(Path(os.environ["FAKE_CONFIG"])), role, slot)
+    try:
+        boot.execute(ReleaseConfig.load(Path(os.environ["FAKE_CONFIG"])), role, slot)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 @functools.cache
@@ -185,7 +189,7 @@ class Host:
             "ready_timeout_seconds": 15,
             "ready_passes": 2,
             "warm_rounds": 1,
-            "verify_seconds": 0.2,
+            "verify_seconds": 0.05,
             "worker_wait_seconds": 5,
             **settings,
         }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pasargad_ops import boot
-from pasargad_ops.lease import owner_process
+from pasargad_ops import boot, units
+from pasargad_ops.lease import owner_process, read_lease
 from pasargad_ops.outcome import OperationError
 from pasargad_ops.rollback import RollbackRequest, roll_back
 from pasargad_ops.state import load_state
 from pasargad_ops.switch import live_slot
-from pasargad_ops.units import is_active
 from pasargad_ops.work import new_deploy_id
 from tests.unit.pasargad_ops.fake_host import Artefact, Host, check_invariants, check_settled
 
@@ -170,7 +170,7 @@ def test_a_fleet_confirms_in_rounds_and_ends_settled(fleet: Fleet, kept_fleet: K
         previous = load_state(host.config).previous
         assert previous is not None and previous.release == old.release
         for timer in ("pasargad-deadman.timer", "pasargad-deadman-renewed.timer"):
-            assert not is_active(timer)
+            assert not units.is_active(timer)
     kept_fleet.settle(new)
 
 
@@ -266,7 +266,25 @@ def test_a_boot_between_confirmation_and_abort_starts_the_old_slot_to_go_back(fl
         fleet.deadman(1)
 
     assert not fleet.deploy(new, before={"confirm": reboot})
-    assert fleet.serving() == {fleet.old.release}
+    assert first.running("web") == first.running("worker") == [load_state(first.config).active]
+    kept_fleet.settle(fleet.old)
+
+
+def test_an_old_slot_that_does_not_start_again_does_not_get_the_shoppers(fleet: Fleet, kept_fleet: Kept) -> None:
+    first, second = fleet.hosts
+    old, new = fleet.old, kept_fleet.newer()
+
+    def lose_the_old_slot() -> None:
+        first.phase("confirm", new, fleet.deploy_id)
+        units.stop(units.web(load_state(first.config).idle))
+        shutil.rmtree(first.config.releases / old.release)
+        fleet.deadman(1)
+
+    assert not fleet.deploy(new, before={"confirm": lose_the_old_slot})
+    assert first.serves(new) and second.serves(old)
+    assert first.audit()[-1]["result"] == "failed" and read_lease(first.config) is None
+    assert fleet.deploy(new)
+    assert fleet.serving() == {new.release}
 
 
 def test_what_a_dead_deploy_has_confirmed_is_final_for_the_next_one(fleet: Fleet, kept_fleet: Kept) -> None:
