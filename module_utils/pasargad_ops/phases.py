@@ -227,12 +227,17 @@ def finish(work: Work) -> Outcome:
     numbers = write_down(work, state, by=by, pruned=removed)
     work.journal.write("finish", "recorded")
     release_lease(config, deploy_id)
-    minutes = config.rollback_window_seconds / 60
-    words = f"{worker}; {state.idle} stays hot for {minutes:.0f} min" if hot else worker
-    rollback = (
-        f"instant for {minutes:.0f} min" if hot else "start the old slot" if state.previous else "nothing earlier"
-    )
-    return Outcome(switched, words, {**numbers, "rollback": f"{rollback}: ansible-playbook playbooks/rollback.yml"})
+    minutes = f"{config.rollback_window_seconds / 60:.0f} min"
+    words = f"{worker}; {state.idle} stays hot for {minutes}" if hot else worker
+    return Outcome(switched, words, {**numbers, "rollback": way_back_words(state, hot_for=minutes if hot else "")})
+
+
+def way_back_words(state: State, *, hot_for: str) -> str:
+    """Say how to go back from what has just been finished, with the command where there is one."""
+    if state.previous is None:
+        return "nothing earlier to go back to"
+    price = f"instant for {hot_for}" if hot_for else "starts the old slot"
+    return f"{price}: ansible-playbook playbooks/rollback.yml"
 
 
 def hand_over_work(config: ReleaseConfig, state: State) -> str:
