@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -33,6 +34,11 @@ def content_of(mail: Mail) -> Content:
     subject = render_to_string(f"notifications/{mail.kind}_subject.txt", context)
     return Content(
         subject=" ".join(subject.split()),
-        text=render_to_string(f"notifications/{mail.kind}.txt", context),
+        text=_tidy(render_to_string(f"notifications/{mail.kind}.txt", context)),
         html=render_to_string(f"notifications/{mail.kind}.html", context),
     )
+
+
+def _tidy(text: str) -> str:
+    """Take out what templates' tags leave behind: more than one empty line, and empty ones at the end."""
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from pasargad.catalog.money import Money
 
+from .countries import country_name
 from .models import Delivery, Order, Status
 
 HELP = {
     Status.AWAITING_PAYMENT: "We hold your goods for you. The order is yours as soon as it is paid.",
-    Status.PAID: "Thank you! Your payment has arrived and we are getting to work.",
+    Status.PAID: "Your payment has arrived and we are getting to work.",
     Status.PROCESSING: "Your order is being made.",
     Status.READY_FOR_PICKUP: "Your order is waiting for you.",
     Status.SHIPPED: "Your order is on its way.",
@@ -21,6 +24,9 @@ HELP = {
     Status.REFUND_DUE: "We cannot fulfil this order. Your money is on its way back.",
     Status.REFUNDED: "Your money has been sent back. It can take some days to appear on your account.",
 }
+
+
+PLACED = "Ordered"
 
 
 @dataclass(frozen=True)
@@ -102,14 +108,23 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         total=money(order.total_minor),
         tax_inclusive=order.tax_inclusive,
         lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
-        history=[(event.at, str(Status(event.after).label)) for event in order.events.all()],
+        history=[
+            (event.at, PLACED if event.after == Status.AWAITING_PAYMENT else str(Status(event.after).label))
+            for event in order.events.all()
+        ],
         payment_error=payment_error if waiting else "",
         refresh_seconds=5 if payment_running else 0,
     )
 
 
 def _address_lines(order: Order) -> list[str]:
+    """Where the goods go; for who collects them, where they are."""
     if order.delivery == Delivery.PICKUP:
-        return []
-    town = " ".join(filter(None, [f"{order.city}," if order.state else order.city, order.state, order.zip]))
-    return [line for line in (order.name, order.street, order.street2, town, order.country) if line]
+        place = settings.BUSINESS.address
+        return _lines(settings.BUSINESS.name, place.street, "", place.city, place.state, place.zip, place.country)
+    return _lines(order.name, order.street, order.street2, order.city, order.state, order.zip, order.country)
+
+
+def _lines(name: str, street: str, more: str, city: str, state: str, code: str, country: str) -> list[str]:
+    town = " ".join(filter(None, [f"{city}," if state else city, state, code]))
+    return [line for line in (name, street, more, town, country_name(country)) if line]

@@ -9,10 +9,9 @@ from django import forms
 from django.conf import settings
 from django.core.validators import RegexValidator
 
+from pasargad.orders.countries import country_name
 from pasargad.orders.models import Delivery
 from pasargad.orders.services import Buyer
-
-from .countries import NAMES
 
 KEY = RegexValidator(r"^[0-9a-f]{32}$", "This form is damaged. Please load the page again.")
 ADDRESS_FIELDS = ("street", "city", "zip", "country")
@@ -86,7 +85,9 @@ class CheckoutForm(AccessibleForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         codes = settings.SHIPPING.countries
-        self.fields["country"].choices = [(code, NAMES.get(code, code)) for code in codes]  # type: ignore[attr-defined]
+        self.fields["country"].choices = [(code, country_name(code)) for code in codes]  # type: ignore[attr-defined]
+        for name in ("email", "name"):
+            self.fields[name].error_messages["required"] = "Please fill this in."
         self.fields["country"].initial = codes[0] if codes else ""
         if not settings.SHIPPING.pickup_enabled:
             self.fields["delivery"].choices = Delivery.choices[:1]  # type: ignore[attr-defined]

@@ -275,5 +275,5 @@ def quote(price: Price, delivery: str) -> Quote:
         tax=money(price.tax),
         total=money(price.total),
         tax_inclusive=settings.SHOP.tax_inclusive,
-        shipping_method="Shipping" if delivery == "shipping" else "Pickup",
+        shipping_method="Shipping" if delivery == "shipping" else "Pick-up",
     )

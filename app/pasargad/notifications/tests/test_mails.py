@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.utils import timezone
-from testing.factories import make_order
+from testing.factories import BUYER, make_order, make_variant
 
 from pasargad.notifications.models import Mail
 from pasargad.notifications.services import mail_queue, mail_send, mails_send_due
@@ -86,10 +87,6 @@ def test_a_worker_that_died_while_sending_is_followed_by_another(queued, monkeyp
 
 
 def test_nothing_typed_by_a_shopper_becomes_markup_or_a_header(db):
-    from dataclasses import replace
-
-    from testing.factories import BUYER
-
     evil = replace(BUYER, name="<script>alert(1)</script>")
     order = make_order(buyer=evil)
     with transaction.atomic():
@@ -98,3 +95,28 @@ def test_nothing_typed_by_a_shopper_becomes_markup_or_a_header(db):
     [sent] = mail.outbox
     assert "<script>" not in sent.alternatives[0][0]
     assert "\n" not in sent.subject
+
+
+def confirmation_of(order: Order) -> EmailMultiAlternatives:
+    with transaction.atomic():
+        order_paid(order_lock(order.pk), actor="test")
+    mail_send(Mail.objects.get().pk)
+    [sent] = mail.outbox
+    return sent
+
+
+def test_a_confirmation_says_where_the_goods_go_in_words(db):
+    sent = confirmation_of(make_order((make_variant(stock=0, made_to_order=True, lead_days=3), 1)))
+    for text in (sent.body, sent.alternatives[0][0]):
+        assert "Boston, MA 02110" in text and "United States" in text
+        assert "ready in about 3 working days" in text
+        assert text.count("Thank you") == 1
+    assert "\n\n\n" not in sent.body and sent.body == f"{sent.body.strip()}\n"
+
+
+def test_who_collects_an_order_is_told_where(db, settings):
+    nowhere = dict.fromkeys(("street", "city", "state", "zip", "country"), "")
+    sent = confirmation_of(make_order(buyer=replace(BUYER, delivery="pickup", **nowhere)))
+    for text in (sent.body, sent.alternatives[0][0]):
+        assert settings.BUSINESS.address.street in text.partition("Pick it up here")[2].partition("</td>")[0]
+        assert "Shipping" not in text

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from testing.factories import BUYER, make_cart, make_order, make_product, make_variant
 from testing.shopper import ADDRESS, form_with, text_of
 
 from pasargad.cart.models import Cart, CartLine
 from pasargad.orders.models import Order
+from pasargad.orders.services import order_lock, order_paid
 
 pytestmark = pytest.mark.django_db
 
@@ -215,6 +217,36 @@ def test_an_order_s_page_opens_with_its_token_only(client):
             assert client.get(path).status_code == 404
         assert client.post(f"/orders/{other}/pay/").status_code == 404
         assert client.post(f"/orders/{other}/cancel/").status_code == 404
+
+
+def test_an_order_s_page_thanks_once_and_names_the_country(client):
+    order = make_order()
+    with transaction.atomic():
+        order_paid(order_lock(order.pk), actor="test")
+    text = text_of(client.get(f"/orders/{order.token}/").content.decode())
+    assert text.count("Thank you") == 1
+    assert "Boston, MA 02110 United States" in text
+    assert "Ordered" in text and "Awaiting payment" not in text
+
+
+def test_an_order_s_page_says_where_to_collect(client, settings):
+    order = make_order(
+        buyer=replace(BUYER, delivery="pickup", street="", city="", zip="", country="", note="Ring twice")
+    )
+    text = text_of(client.get(f"/orders/{order.token}/").content.decode())
+    assert settings.BUSINESS.address.street in text.partition("Your pieces")[2].partition("News of this order")[0]
+    assert "Pick-up free" in text and "Ring twice" in text
+
+
+def test_the_cart_says_when_shipping_is_free(client, settings):
+    limit = settings.SHIPPING.free_from_minor
+    cheap, dear = make_variant(price_minor=limit - 1), make_variant(price_minor=1)
+    add(client, cheap.sku)
+    before = text_of(client.get("/cart/").content.decode())
+    assert "Shipping in the next step" in before and "Free shipping from" in before
+    add(client, dear.sku)
+    after = text_of(client.get("/cart/").content.decode())
+    assert "Shipping free" in after and "Free shipping from" not in after
 
 
 def test_limits_refuse_one_client_and_not_another(client, settings):
