@@ -119,8 +119,10 @@ def products_featured(count: int) -> list[Product]:
     return list(_with_cover(featured).order_by("-published_at", "-id")[:count])
 
 
-def products_newest(count: int) -> list[Product]:
-    return list(_with_cover(Product.objects.published()).order_by("-published_at", "-id")[:count])
+def products_newest(count: int, *, besides: Iterable[Product] = ()) -> list[Product]:
+    """Return what was published last, without what is shown elsewhere."""
+    others = Product.objects.published().exclude(pk__in=[product.pk for product in besides])
+    return list(_with_cover(others).order_by("-published_at", "-id")[:count])
 
 
 def products_related(product: Product, count: int) -> list[Product]:

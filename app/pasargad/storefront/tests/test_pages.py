@@ -144,6 +144,38 @@ def test_strange_searches_are_answered(client, query):
     assert client.get(f"/shop/?{query}").status_code == 200
 
 
+def test_choices_are_offered_where_there_is_something_to_choose_from(client):
+    make_variant()
+    assert 'class="rail"' in client.get("/shop/").content.decode()
+    assert 'class="rail"' not in client.get("/shop/?q=nothing-like-it").content.decode()
+    undo = client.get("/shop/?q=nothing-like-it&available=1").content.decode()
+    assert "Available only" in undo and "Sort by" not in undo
+
+
+def test_a_list_offers_the_kinds_that_the_navigation_does_not_have(client):
+    root = make_category("Home")
+    branch = make_category("Lamps", parent=root)
+    make_variant(product=make_product(category=branch))
+    assert ">Kind<" not in client.get("/shop/").content.decode()
+    assert ">Kind<" in client.get(f"/c/{root.slug}/").content.decode()
+
+
+def test_the_home_page_shows_nothing_twice(client):
+    featured, plain = make_product(featured=True), make_product()
+    for product in (featured, plain):
+        make_variant(product=product)
+    context = client.get("/").context
+    shown = [[card.name for card in context[part]] for part in ("featured", "newest")]
+    assert shown == [[featured.name], [plain.name]]
+
+
+@pytest.mark.parametrize(("minutes", "shown"), [(45, "45 min"), (540, "9 h"), (545, "9 h 5 min")])
+def test_print_time_has_no_empty_parts(client, minutes, shown):
+    variant = make_variant(print_minutes=minutes)
+    facts = dict(client.get(f"/p/{variant.product.slug}/").context["facts"])
+    assert facts["Print time"] == shown
+
+
 def test_a_subtree_holds_the_goods_of_its_branches(client):
     root = make_category("Home")
     branch = make_category("Lamps", parent=root)

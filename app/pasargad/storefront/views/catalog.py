@@ -32,7 +32,7 @@ TIMES = " \N{MULTIPLICATION SIGN} "
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     featured = selectors.products_featured(HOME_CARDS)
-    newest = selectors.products_newest(HOME_CARDS)
+    newest = selectors.products_newest(HOME_CARDS, besides=featured)
     found = selectors.availability([*featured, *newest])
     context = {
         "featured": [presenting.card(product, found) for product in featured],
@@ -189,7 +189,11 @@ def _facts(product: Product, variant: Variant) -> list[tuple[str, str]]:
     if variant.weight_grams:
         facts.append(("Weight", f"{variant.weight_grams} g"))
     if variant.print_minutes:
-        hours, minutes = divmod(variant.print_minutes, 60)
-        facts.append(("Print time", f"{hours} h {minutes} min" if hours else f"{minutes} min"))
+        facts.append(("Print time", _duration(variant.print_minutes)))
     facts.append(("Article", variant.sku))
     return [(label, value) for label, value in facts if value]
+
+
+def _duration(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    return " ".join(text for number, text in ((hours, f"{hours} h"), (rest, f"{rest} min")) if number)
