@@ -15,6 +15,8 @@ from tests.unit.pasargad_ops import fake_host, fake_systemd
 from tests.unit.pasargad_ops.fake_host import Artefact, Host, Standing, build
 
 LONGEST_SLEEP_SECONDS = 0.02
+# What serves a slot looks for this process.
+os.environ["PASARGAD_TESTS_PID"] = str(os.getpid())
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def service_actions(self) -> None:
+        """End with the tests, also when they were killed: called twice a second."""
+        if not Path("/proc", os.environ["PASARGAD_TESTS_PID"]).exists():
+            os._exit(0)
+
 
 path.unlink(missing_ok=True)
 server = Server(str(path), Handler)
