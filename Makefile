@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock lint test test-kill test-idempotence test-fleet bench-deploy bench-store demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock lint test test-kill test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -50,6 +50,10 @@ bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the comm
 bench-store: setup ## Measure how fast the deployed shop serves, beside a static file of the same size
 	@bin/setup --tests
 	@.venv/bin/python -m tests.bench.bench_store $(ARGS)
+
+bench-server: setup ## Measure application servers and numbers of workers under the deployed shop, in turn
+	@bin/setup --tests
+	@PYTHONPATH=module_utils .venv/bin/python -m tests.bench.bench_server $(ARGS)
 
 test-fleet: setup ## Deploy to two web hosts and a database host, and prove that none goes ahead alone
 	@.venv/bin/pytest -q tests/fleet
