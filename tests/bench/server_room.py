@@ -41,12 +41,12 @@ error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
-    upstream candidate {{ server unix:{SOCKET} max_fails=0; keepalive 16; keepalive_timeout 1s; }}
+    upstream candidate {{ server unix:{SOCKET} max_fails=0; }}
     server {{
         listen 127.0.0.1:{PORT};
         location / {{
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Connection close;
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Forwarded-Proto https;

@@ -84,13 +84,15 @@ def test_the_shop_learns_who_asks_and_believes_no_claim(host: Host, shop: None) 
 
 def test_a_renamed_link_switches_at_once_and_without_a_reload(host: Host, shop: None) -> None:
     workers = host.check_output("pgrep -P $(cat /run/nginx.pid)")
+    name = domain(host)
+    ask = f"curl -sSk --resolve {name}:443:127.0.0.1 https://{name}/?fresh="
+    rename = "ln -s {}/web.sock /run/pasargad/live.next && mv -T /run/pasargad/live.next /run/pasargad/live.sock"
     for slot in ("green", "blue"):
-        host.check_output(
-            f"ln -s {slot}/web.sock /run/pasargad/live.next && mv -T /run/pasargad/live.next /run/pasargad/live.sock"
-        )
-        # A kept connection to the old slot may serve until its time is over.
-        time.sleep(1.5)
-        assert fetch(host, "/").told["slot"] == slot
+        # Requests right before the switch: a connection kept from one of them would lead the next to the old slot.
+        before = " ; ".join(f"{ask}{slot}{number} > /dev/null" for number in range(8))
+        after = " && ".join(f"{ask}{slot}-after{number} && echo" for number in range(4))
+        answers = host.check_output(f"{before} ; {rename.format(slot)} && {after}").splitlines()
+        assert [json.loads(answer)["slot"] for answer in answers] == [slot] * 4
     assert host.check_output("pgrep -P $(cat /run/nginx.pid)") == workers
 
 
