@@ -21,20 +21,24 @@ POINTS = (
     "finish:workers",
     "finish:recorded",
 )
+# A rollback has fewer steps, and the same ones in the switch.
+ROLLBACK_POINTS = ("rollback:begin", "switch:decided", "switch:renamed", "rollback:done")
 REBOOTED = ("start:linked", "switch:renamed", "verify:begin", "finish:confirmed")
 METHODS = ("playbook", "operation", "reboot")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: the playbook is killed, the host's operation is killed, or the host reboots, at a journal point."""
+    """One fault: the playbook is killed, the host's operation is killed, or the host reboots, at a journal point of a
+    deploy or of a rollback."""
 
     method: str
     point: str
+    verb: str = "deploy"
 
     @property
     def name(self) -> str:
-        return f"{self.method}@{self.point}"
+        return f"{self.method}@{self.point}" + (f"@{self.verb}" if self.verb != "deploy" else "")
 
     @property
     def needs_migration(self) -> bool:
@@ -43,7 +47,12 @@ class Fault:
 
 
 def all_faults() -> list[Fault]:
-    return [Fault(method, point) for method in METHODS for point in POINTS if method != "reboot" or point in REBOOTED]
+    """Return every fault of the matrix."""
+    deploys = [
+        Fault(method, point) for method in METHODS for point in POINTS if method != "reboot" or point in REBOOTED
+    ]
+    rollbacks = [Fault(method, point, "rollback") for method in METHODS[:2] for point in ROLLBACK_POINTS]
+    return [*deploys, *rollbacks, Fault("reboot", "switch:decided", "rollback")]
 
 
 def sample() -> list[Fault]:

@@ -15,6 +15,7 @@ from typing import Any
 from tests.kill.faults import Fault
 from tests.kill.shoppers import Shoppers
 from tests.shop import Shop
+from tests.shop_load import VARIANT, query
 from tests.web import Web
 
 FAULT = "/run/pasargad-fault"
@@ -42,16 +43,24 @@ class Matrix:
 
     def __init__(self, shop: Shop, copy: Shop, web: Web, say: Callable[[str], None]) -> None:
         self.shop, self.copy, self.web, self.say = shop, copy, web, say
+        self._sku = query(shop, VARIANT)[0][0]
+        self._bad_before: list[str] = []
 
     def run(self, fault: Fault) -> list[str]:
-        """Deploy a new release, hit it, check, and let the next deploy converge."""
+        """Deploy a new release (or go back from it), hit that, check, and let the next deploy converge."""
+        self._bad_before = self._facts()["state"]["bad"]
         self._change(migration=fault.needs_migration)
+        older = self._serving()
+        if fault.verb == "rollback":
+            self.copy.deploy().require()
         violations: list[str] = []
-        with Shoppers(self.web) as shoppers:
+        with Shoppers(self.web, self._sku) as shoppers:
             hit = self._hit(fault)
             if fault.method == "reboot":
                 violations += self._await_shop(hit)
             violations += [f"after the fault: {each}" for each in self._broken_promises()]
+            if fault.verb == "rollback":
+                violations += self._go_back_again(older)
             calm = time.monotonic()
             again = self.copy.deploy(timeout=900)
             if again.code != 0:
@@ -64,6 +73,21 @@ class Matrix:
         if quiet.code != 0 or "serves already" not in quiet.output:
             violations.append(f"a deploy with nothing to do did something: {quiet.output[-800:]}")
         return violations
+
+    def _go_back_again(self, older: str) -> list[str]:
+        """Say the same again, as the how-to advises, and see that shoppers are on the older release, not to and fro."""
+        again = self.shop.playbook("playbooks/rollback.yml")
+        if again.code != 0:
+            return [f"the next rollback failed: {again.output[-800:]}"]
+        serving = self._serving()
+        return [] if serving == older else [f"after two rollbacks {serving} serves, not {older}"]
+
+    def _serving(self) -> str:
+        status: Any = self.shop.status()
+        return str(status["slots"][status["active"]]["release"])
+
+    def _facts(self) -> dict[str, Any]:
+        return dict(json.loads(self.shop.on("store1", FACTS).require().output.splitlines()[-1]))
 
     def _change(self, *, migration: bool) -> None:
         """Make the copy a new release of the same shop."""
@@ -82,7 +106,7 @@ class Matrix:
         wanted = json.dumps({"point": fault.point, "action": action})
         self.shop.on("store1", f"rm -f {FAULT}.hit; echo '{wanted}' > {FAULT}.json").require()
         deploy = subprocess.Popen(
-            self.copy.playbook_command("deploy.yml"),
+            self.copy.playbook_command("deploy.yml" if fault.verb == "deploy" else "playbooks/rollback.yml"),
             cwd=self.copy.checkout,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -134,7 +158,7 @@ class Matrix:
             if not status["working"] or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        facts: Any = json.loads(self.shop.on("store1", FACTS).require().output.splitlines()[-1])
+        facts = self._facts()
         live = status["live"]
         broken = {
             "an operation still holds the host lock": status["working"],
@@ -153,7 +177,7 @@ class Matrix:
                 "a switch is still pending": status["pending"],
                 "a confirmed switch is still open": status["confirmed"],
                 f"leftovers: {facts['leftovers']}": facts["leftovers"],
-                "a release was marked bad": facts["state"]["bad"],
+                "a release was marked bad": facts["state"]["bad"] != self._bad_before,
             }
         return [words for words, is_broken in broken.items() if is_broken]
 
