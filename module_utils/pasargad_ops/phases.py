@@ -222,7 +222,9 @@ def finish(work: Work) -> Outcome:
     lease = read_lease(config)
     by = f"{lease.owner.name}@{lease.owner.controller}" if lease else ""
     deployed = {"deploy": deploy_id, "at": time.time(), "by": by, "release": work.target.release}
-    state = change_state(config, deployed={**deployed, "version": work.release.version})
+    with transaction(config) as change:
+        state = change.state.ending_rollback()
+        state = change.save(state.having(deployed={**deployed, "version": work.release.version}))
     removed = prune(config, state)
     numbers = write_down(work, state, by=by, pruned=removed)
     work.journal.write("finish", "recorded")

@@ -4,6 +4,7 @@ cannot serve.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from .migrate import contracting
 from .outcome import OperationError, Outcome, Refused
 from .phases import clear_abandoned, hand_over_work, hold_release, keep_hot
 from .readiness import look, start_until_ready
-from .state import Content, State, change_state, load_state
+from .state import Content, State, change_state, load_state, transaction
 from .switch import reconcile, switch_for_good
 from .work import new_deploy_id
 
@@ -39,13 +40,18 @@ class RollbackRequest:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a rollback would take: whether it is possible, whether it is one rename, and the words for people."""
+    """What a rollback would take: whether it is possible, whether it is one rename, and the words for people.
+
+    `leaves` is the release that it would leave, or has left when one went back `already`.
+    """
 
     possible: bool
     instant: bool
     release: str
     words: str
     way_back: str = ""
+    leaves: str = ""
+    already: bool = False
 
 
 def breaking_migrations(older: Release, newer: Release) -> list[str]:
@@ -57,7 +63,19 @@ def breaking_migrations(older: Release, newer: Release) -> list[str]:
 
 def cost(config: ReleaseConfig, state: State) -> Cost:
     """Work out what a rollback would cost now; read-only and quick."""
+    leaves = state.gone_back.left.release if state.gone_back else state.serving.release if state.serving else ""
+    return dataclasses.replace(_cost(config, state), leaves=leaves)
+
+
+def _cost(config: ReleaseConfig, state: State) -> Cost:
     previous, current = state.previous, state.serving
+    before = state.content(state.pending.from_slot) if state.pending else None
+    if before:
+        return Cost(True, True, before.release, f"to {before.release}: the switch is not confirmed yet")
+    if state.gone_back and current:
+        moment = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state.gone_back.at))
+        words = f"already rolled back to {current.release} (left {state.gone_back.left.release} at {moment})"
+        return Cost(False, False, current.release, words, "forward again with deploy.yml", already=True)
     if previous is None or current is None:
         return Cost(False, False, "", "there is no earlier release", "deploy the wanted version with deploy.yml")
     older, newer = read_release(config.releases / previous.release), read_release(config.releases / current.release)
@@ -93,8 +111,9 @@ def roll_back(config: ReleaseConfig, request: RollbackRequest, *, dry_run: bool 
     """
     state = load_state(config)
     if dry_run:
-        price = require_possible(config, state)
-        return Outcome(True, f"would go {price.words}", {"release": price.release, "fencing": state.fencing + 1})
+        price = cost(config, state) if state.gone_back else require_possible(config, state)
+        details = {"release": price.release, "left": price.leaves, "fencing": state.fencing + 1}
+        return Outcome(not price.already, price.words if price.already else f"would go {price.words}", details)
     deploy_id = request.deploy_id or new_deploy_id()
     journal = Journal(config, deploy_id)
     with held(config.lock_file, doing=f"rollback {deploy_id}"):
@@ -109,14 +128,17 @@ def roll_back(config: ReleaseConfig, request: RollbackRequest, *, dry_run: bool 
         )
         try:
             unconfirmed = state.pending
-            state = reconcile(config, claimant=deploy_id)
+            state = reconcile(config, claimant=deploy_id, by_rollback=True)
             clear_abandoned(config, deploy_id, dead.deploy_id if dead else "")
             change_state(config, fencing=lease.fencing)
+            put_back = unconfirmed is not None and state.active == unconfirmed.from_slot
+            if not put_back and (nothing := _nothing_to_do(config, state, request, deploy_id, lease.fencing)):
+                return nothing
             with heartbeat(config, deploy_id, "rollback"), journal.phase("rollback"):
-                if unconfirmed and state.active == unconfirmed.from_slot:
+                if put_back:
                     return _put_back_already(config, state, journal, lease.fencing)
-                if request.leave and state.serving and state.serving.release != request.leave:
-                    return Outcome(False, f"{state.serving.release} serves here, not {request.leave}", {})
+                if state.gone_back:
+                    return _end_what_died(config, state, request.owner, journal, lease.fencing)
                 return _go_back(config, require_possible(config, state), request.owner, journal, lease.fencing)
         except OperationError as error:
             error.message = mask(error.message, secret_values(config, state.previous.env if state.previous else ""))
@@ -133,11 +155,31 @@ def require_possible(config: ReleaseConfig, state: State) -> Cost:
     return price
 
 
+def _nothing_to_do(
+    config: ReleaseConfig, state: State, request: RollbackRequest, deploy_id: str, fencing: int
+) -> Outcome | None:
+    """Say what makes a rollback needless, if anything does: one that has come to its end, or another release than the
+    first host of the fleet has left.
+    """
+    serving = state.serving
+    if state.gone_back and state.gone_back.ended:
+        price = cost(config, state)
+        details = {"deploy_id": deploy_id, "fencing": fencing, "release": price.release, "left": price.leaves}
+        return Outcome(False, f"{price.words}; {price.way_back}", details)
+    if request.leave and serving and request.leave not in (serving.release, _left(state)):
+        return Outcome(False, f"{serving.release} serves here, not {request.leave}", {})
+    return None
+
+
+def _left(state: State) -> str:
+    return state.gone_back.left.release if state.gone_back else ""
+
+
 def _put_back_already(config: ReleaseConfig, state: State, journal: Journal, fencing: int) -> Outcome:
     """An unconfirmed switch of a dead deploy has been put back: that is what was asked for."""
     release = state.serving.release if state.serving else ""
     audit.record_end(config, journal.deploy_id, "rolled back", release=release)
-    details = {"release": release, "deploy_id": journal.deploy_id, "fencing": fencing}
+    details = {"release": release, "deploy_id": journal.deploy_id, "fencing": fencing, "left": _left(state)}
     return Outcome(True, f"the unconfirmed switch was put back; {release} serves on {state.active}", details)
 
 
@@ -170,13 +212,27 @@ def _go_back(config: ReleaseConfig, price: Cost, owner: Owner, journal: Journal,
     )
 
 
+def _end_what_died(config: ReleaseConfig, state: State, owner: Owner, journal: Journal, fencing: int) -> Outcome:
+    """Do what a rollback that was killed after its decision has left: the background work, the old slot, the record."""
+    content, gone_back, began = state.serving, state.gone_back, time.perf_counter()
+    if content is None or gone_back is None:
+        raise Refused("no rollback is open here", hint="pasargad-ops status")
+    worker = hand_over_work(config, state)
+    keep_hot(config, journal.deploy_id, state)
+    _write_down(config, content, gone_back.left, owner, journal, seconds=time.perf_counter() - began)
+    details = {"deploy_id": journal.deploy_id, "fencing": fencing, "release": content.release, "left": _left(state)}
+    return Outcome(True, f"ended the rollback to {content.release} that had died; {worker}", details)
+
+
 def _write_down(
     config: ReleaseConfig, content: Content, leaving: Content, owner: Owner, journal: Journal, *, seconds: float
 ) -> None:
     release = read_release(config.releases / content.release)
     by = f"{owner.name}@{owner.controller}"
     deployed = {"deploy": journal.deploy_id, "at": time.time(), "by": by, "release": content.release}
-    state = change_state(config, deployed={**deployed, "version": release.version if release else ""})
+    with transaction(config) as change:
+        state = change.state.ending_rollback()
+        state = change.save(state.having(deployed={**deployed, "version": release.version if release else ""}))
     details = {"release": content.release, "left": leaving.release, "seconds": round(seconds, 2), "by": by}
     audit.record_end(config, journal.deploy_id, "rolled back", **details)
     metrics.write(config, state, result="rolled back", seconds=seconds, counted=Count())

@@ -43,15 +43,25 @@ class Pending:
 
 
 @dataclass(frozen=True)
+class GoneBack:
+    """That what serves was reached by a rollback: what it `left`, when, and whether all that belongs to it was done."""
+
+    left: Content
+    at: float
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class Confirmed:
-    """A switch that a deploy has confirmed here and not yet everywhere; `previous` is what a rollback went to before
-    it.
+    """A switch that a deploy has confirmed here and not yet everywhere; `previous` and `gone_back` are what the state
+    said before it.
     """
 
     deploy_id: str
     from_slot: str | None
     to_slot: str
     previous: Content | None
+    gone_back: GoneBack | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,9 @@ class State:
     """The whole state of releases on one host.
 
     `previous` is what served before the present content: what a rollback goes to, whether or not a slot still holds
-    it. `retiring` names the deploy whose end of the rollback window may stop the idle slot; a newer deploy takes that
-    right away.
+    it. `gone_back` lasts from a rollback to the next deploy: until then another rollback has nothing to do, for what it
+    would go to is what people wanted to leave. `retiring` names the deploy whose end of the rollback window may stop
+    the idle slot; a newer deploy takes that right away.
     """
 
     active: str | None = None
@@ -68,6 +79,7 @@ class State:
     pending: Pending | None = None
     confirmed: Confirmed | None = None
     previous: Content | None = None
+    gone_back: GoneBack | None = None
     bad: tuple[str, ...] = ()
     fencing: int = 0
     last_switch_ms: float = 0.0
@@ -92,6 +104,9 @@ class State:
 
     def having(self, **changes: Any) -> State:
         return dataclasses.replace(self, **changes)
+
+    def ending_rollback(self) -> State:
+        return self.having(gone_back=dataclasses.replace(self.gone_back, ended=True)) if self.gone_back else self
 
     def marking_bad(self, release: str) -> State:
         return self.having(bad=tuple(dict.fromkeys([*self.bad, release]))[-BAD_KEPT:])
@@ -142,21 +157,26 @@ def load_state(config: ReleaseConfig) -> State:
     known = {each.name for each in dataclasses.fields(State)}
     values = {name: value for name, value in values.items() if name in known}
     pending, previous = values.pop("pending", None), values.pop("previous", None)
-    confirmed = values.pop("confirmed", None)
+    confirmed, gone_back = values.pop("confirmed", None), values.pop("gone_back", None)
     slots = {slot: Content(**content) for slot, content in values.pop("slots", {}).items()}
     return State(
         slots=slots,
         pending=Pending(**pending) if pending else None,
         confirmed=_confirmed(confirmed) if confirmed else None,
         previous=Content(**previous) if previous else None,
+        gone_back=_gone_back(gone_back),
         bad=tuple(values.pop("bad", ())),
         **values,
     )
 
 
 def _confirmed(values: dict[str, Any]) -> Confirmed:
-    previous = values.pop("previous", None)
-    return Confirmed(**values, previous=Content(**previous) if previous else None)
+    previous, gone_back = values.pop("previous", None), _gone_back(values.pop("gone_back", None))
+    return Confirmed(**values, previous=Content(**previous) if previous else None, gone_back=gone_back)
+
+
+def _gone_back(values: dict[str, Any] | None) -> GoneBack | None:
+    return GoneBack(**{**values, "left": Content(**values["left"])}) if values else None
 
 
 def save_state(config: ReleaseConfig, state: State) -> None:

@@ -20,7 +20,7 @@ from .journal import Journal
 from .manage import PYTHON
 from .outcome import OperationError, Refused
 from .readiness import look
-from .state import Confirmed, Pending, State, Transaction, transaction
+from .state import Confirmed, GoneBack, Pending, State, Transaction, transaction
 
 DEADMAN = "pasargad-deadman"
 RENEWED = "pasargad-deadman-renewed"
@@ -75,7 +75,9 @@ def switch_for_good(config: ReleaseConfig, slot: str, journal: Journal) -> State
     with transaction(config) as change:
         # Written first: a crash between the two leaves the state as the word that holds, and reconcile moves the link.
         leaving = change.state.serving
-        change.save(change.state.having(active=slot, previous=leaving, pending=None, confirmed=None, retiring=""))
+        gone_back = GoneBack(leaving, time.time()) if leaving else None
+        changes = {"previous": None, "gone_back": gone_back, "pending": None, "confirmed": None, "retiring": ""}
+        change.save(change.state.having(active=slot, **changes))
         journal.write("switch", "decided", to=slot)
         return _move(config, change, slot, journal)
 
@@ -127,10 +129,18 @@ def confirm(config: ReleaseConfig, deploy_id: str) -> State:
     with transaction(config) as change:
         state = change.state
         pending = own_pending(state, deploy_id)
-        leaving = state.content(pending.from_slot)
-        previous = leaving if leaving and leaving != state.serving else state.previous
-        confirmed = Confirmed(deploy_id, pending.from_slot, pending.to_slot, state.previous)
-        return change.save(state.having(pending=None, confirmed=confirmed, previous=previous))
+        confirmed = Confirmed(deploy_id, pending.from_slot, pending.to_slot, state.previous, state.gone_back)
+        return change.save(_after(state, pending).having(confirmed=confirmed))
+
+
+def _after(state: State, pending: Pending) -> State:
+    """Return the state once a switch is not pending any more and stays. The same content in another slot is not a
+    deploy: what a rollback goes to, or has left, remains.
+    """
+    leaving = state.content(pending.from_slot)
+    if leaving is None or leaving == state.serving:
+        return state.having(pending=None)
+    return state.having(pending=None, previous=leaving, gone_back=None)
 
 
 def settle(config: ReleaseConfig) -> State:
@@ -151,7 +161,8 @@ def reopen(config: ReleaseConfig, deploy_id: str) -> State:
         if confirmed is None or confirmed.deploy_id != deploy_id or state.active != confirmed.to_slot:
             return state
         pending = Pending(deploy_id, confirmed.from_slot, confirmed.to_slot, 0.0)
-        return change.save(state.having(pending=pending, confirmed=None, previous=confirmed.previous))
+        before = {"previous": confirmed.previous, "gone_back": confirmed.gone_back}
+        return change.save(state.having(pending=pending, confirmed=None, **before))
 
 
 def revert(
@@ -160,6 +171,7 @@ def revert(
     reason: str,
     *,
     unhealthy: bool = False,
+    by_rollback: bool = False,
     armed_for: float = math.inf,
     **about: Any,
 ) -> State:
@@ -176,14 +188,14 @@ def revert(
         # A full disk must not keep shoppers on a release that is to go: the link lies in memory.
         with contextlib.suppress(OSError):
             Journal(config, deploy_id).write("revert", "begin", reason=reason)
-        state = _put_back(config, change, unhealthy=unhealthy)
+        state = _put_back(config, change, unhealthy=unhealthy, by_rollback=by_rollback)
         audit.record_end(config, deploy_id, "reverted", reason=reason[:500], **about)
         Journal(config, deploy_id).write("revert", "done", to=state.active)
     units.cancel(DEADMAN, RENEWED)
     return state
 
 
-def _put_back(config: ReleaseConfig, change: Transaction, *, unhealthy: bool) -> State:
+def _put_back(config: ReleaseConfig, change: Transaction, *, unhealthy: bool, by_rollback: bool) -> State:
     state = change.state
     pending = state.pending
     if pending is None:
@@ -194,17 +206,19 @@ def _put_back(config: ReleaseConfig, change: Transaction, *, unhealthy: bool) ->
         state = state.having(active=pending.from_slot)
         if unhealthy and left:
             state = state.marking_bad(left.release)
+        if by_rollback and left:
+            state = state.having(gone_back=GoneBack(left, time.time(), ended=True))
     elif unhealthy:
         config.live_socket.unlink(missing_ok=True)
         state = state.having(active=None)
     return change.save(state.having(pending=None))
 
 
-def reconcile(config: ReleaseConfig, *, booting: bool = False, claimant: str = "") -> State:
+def reconcile(config: ReleaseConfig, *, booting: bool = False, claimant: str = "", by_rollback: bool = False) -> State:
     """Bring link and state together after a crash; returns the state that holds. The caller holds the host lock.
 
     An unconfirmed switch is put back when its deadline has passed, the machine has booted since, or another deploy
-    (`claimant`) holds the lease: nobody is left to confirm it.
+    (`claimant`) holds the lease: nobody is left to confirm it. When that is a rollback, it has what it wants by this.
     """
     with transaction(config) as change:
         state, live = change.state, live_slot(config)
@@ -225,7 +239,7 @@ def reconcile(config: ReleaseConfig, *, booting: bool = False, claimant: str = "
     reason = (
         "the machine booted" if booting else "nobody confirmed the switch in time" if late else "its deploy has died"
     )
-    state = revert(config, pending.deploy_id, reason)
+    state = revert(config, pending.deploy_id, reason, by_rollback=by_rollback)
     if booting and state.active:
         point_live(config, state.active)
     return state

@@ -20,7 +20,7 @@ from tests.unit.pasargad_ops.fake_host import SECRET, Artefact, Host, check_inva
 Build = Callable[..., Artefact]
 
 
-def test_first_deploy_then_upgrade_then_rollback_and_forth(
+def test_first_deploy_then_upgrade_then_rollback_and_forth_by_a_deploy(
     host: Host, release: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Here the slots start as on a host, by the command line of the operations.
@@ -38,8 +38,15 @@ def test_first_deploy_then_upgrade_then_rollback_and_forth(
     back = roll_back(host.config, RollbackRequest(owner_process("ali", 1)))
     assert back.details["release"] == one.release and back.details["seconds"] < 5
     check_settled(host, one)
-    roll_back(host.config, RollbackRequest(owner_process("ali", 1)))
+    again = roll_back(host.config, RollbackRequest(owner_process("ali", 1)))
+    assert not again.changed and again.details["left"] == two.release
+    assert f"already rolled back to {one.release} (left {two.release} at " in again.summary
+    assert "forward again with deploy.yml" in again.summary
+    check_settled(host, one)
+    host.deploy(two)
     check_settled(host, two)
+    assert roll_back(host.config, RollbackRequest(owner_process("ali", 1))).changed, "a deploy ends that memory"
+    check_settled(host, one)
 
 
 def test_only_missing_parts_are_sent(host: Host, release: Build) -> None:

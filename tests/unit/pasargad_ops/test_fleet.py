@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pasargad_ops import boot, units
 from pasargad_ops.lease import owner_process, read_lease
-from pasargad_ops.outcome import OperationError
-from pasargad_ops.rollback import RollbackRequest, roll_back
+from pasargad_ops.outcome import OperationError, Outcome
+from pasargad_ops.rollback import RollbackRequest, cost, roll_back
 from pasargad_ops.state import load_state
 from pasargad_ops.switch import live_slot
 from pasargad_ops.work import new_deploy_id
@@ -296,3 +297,41 @@ def test_what_a_dead_deploy_has_confirmed_is_final_for_the_next_one(fleet: Fleet
     assert back.details["release"] == old.release and load_state(first.config).confirmed is None
     assert fleet.deploy(new)
     kept_fleet.settle(new)
+
+
+def roll_fleet_back(fleet: Fleet, *, fails: int = -1) -> list[Outcome]:
+    """Go back as the play does (tasks/rollback.yml): the first host, then those that follow it; one may be out of
+    reach.
+    """
+    outcomes: list[Outcome] = []
+    found = [cost(host.config, load_state(host.config)) for host in fleet.hosts]
+    assert all(each.possible or each.already or each.leaves != found[0].leaves for each in found)
+    for number, host in enumerate(fleet.hosts):
+        if number == fails:
+            break
+        host.enter()
+        leader: dict[str, Any] = outcomes[0].details if outcomes else {"deploy_id": "", "fencing": None, "left": ""}
+        follow = {"deploy_id": leader["deploy_id"], "fencing": leader["fencing"], "leave": leader["left"]}
+        outcomes.append(roll_back(host.config, RollbackRequest(owner_process("ali", os.getpid()), (), **follow)))
+    return outcomes
+
+
+def test_a_fleet_that_has_gone_back_by_half_is_brought_to_its_end(fleet: Fleet, kept_fleet: Kept) -> None:
+    old, new = fleet.old, kept_fleet.newer()
+    assert fleet.deploy(new)
+    roll_fleet_back(fleet, fails=1)
+    assert fleet.serving() == {old.release, new.release}
+    assert [outcome.changed for outcome in roll_fleet_back(fleet)] == [False, True]
+    assert fleet.serving() == {old.release}
+    assert [outcome.changed for outcome in roll_fleet_back(fleet)] == [False, False]
+    kept_fleet.settle(old)
+
+
+def test_a_fleet_whose_deploy_died_unconfirmed_goes_back_to_what_served(fleet: Fleet, kept_fleet: Kept) -> None:
+    middle, new = kept_fleet.newer(), kept_fleet.newer()
+    assert fleet.deploy(middle)
+    assert fleet.deploy(new, until="switch")
+    fleet.deadman(1)
+    assert [outcome.changed for outcome in roll_fleet_back(fleet)] == [True, False]
+    assert fleet.serving() == {middle.release}
+    kept_fleet.settle(middle)
