@@ -52,8 +52,8 @@ class Settings:
     selfsigned_days: int
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
-        raw = json.loads(path.read_text())
+    def read(cls, text: str) -> Settings:
+        raw = json.loads(text)
         return cls(**{**raw, "live": Path(raw["live"]), "webroot": Path(raw["webroot"])})
 
     @property
@@ -153,12 +153,21 @@ def live_certificate(settings: Settings) -> Certificate | None:
         return None
 
 
+def set_of(settings: Settings, fullchain: Path, privkey: Path) -> Path:
+    """Return the directory in which a pair is kept, named after its content."""
+    digest = hashlib.sha256(fullchain.read_bytes() + privkey.read_bytes()).hexdigest()[:16]
+    return settings.home / "sets" / digest
+
+
+def is_live(settings: Settings, target: Path) -> bool:
+    return settings.live.is_symlink() and settings.live.resolve() == target.resolve() and target.is_dir()
+
+
 def make_live(settings: Settings, fullchain: Path, privkey: Path, origin: str) -> bool:
     """Check a pair and make it the live one; return whether anything changed. The edge is reloaded if it runs."""
     validate(load(fullchain, privkey), settings.names, origin)
-    digest = hashlib.sha256(fullchain.read_bytes() + privkey.read_bytes()).hexdigest()[:16]
-    target = settings.home / "sets" / digest
-    if settings.live.is_symlink() and settings.live.resolve() == target.resolve() and target.is_dir():
+    target = set_of(settings, fullchain, privkey)
+    if is_live(settings, target):
         return False
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for source, name, mode in ((fullchain, "fullchain.pem", 0o644), (privkey, "privkey.pem", 0o600)):
@@ -302,6 +311,38 @@ def forget_account(settings: Settings) -> None:
         shutil.rmtree(accounts)
 
 
+def wanting(settings: Settings, current: Certificate | None) -> str:
+    """Say why `ensure` would put another pair in place of the live one; empty if it would not."""
+    reason = due(settings, current)
+    if reason or current is None:
+        return reason or ""
+    if settings.mode == "acme" and current.selfsigned:
+        return "it is self-signed"
+    if settings.mode == "selfsigned" and not current.selfsigned:
+        return "it comes from somewhere else"
+    return ""
+
+
+def needs_bootstrap(settings: Settings) -> bool:
+    current = live_certificate(settings)
+    return current is None or bool(current.missing(settings.names)) or current.days_left <= 0
+
+
+def foretell(settings: Settings, verb: str) -> dict[str, object]:
+    """Say what `ensure` or `bootstrap` would change; touches nothing, and needs no directory of ours."""
+    if verb == "bootstrap":
+        return {"changed": needs_bootstrap(settings), "why": ""}
+    if settings.mode == "provided":
+        pair = [settings.home / "provided" / name for name in ("fullchain.pem", "privkey.pem")]
+        # Files that are not there yet are about to be brought.
+        return {
+            "changed": not all(map(Path.is_file, pair)) or not is_live(settings, set_of(settings, *pair)),
+            "why": "",
+        }
+    reason = wanting(settings, live_certificate(settings))
+    return {"changed": bool(reason), "why": reason}
+
+
 def ensure(settings: Settings, *, force: bool) -> dict[str, object]:
     """Make sure that a good pair is live, by the means of the mode."""
     current = live_certificate(settings)
@@ -309,15 +350,11 @@ def ensure(settings: Settings, *, force: bool) -> dict[str, object]:
         source = settings.home / "provided"
         changed = make_live(settings, source / "fullchain.pem", source / "privkey.pem", PROVIDED)
         return {"changed": changed, "why": "the provided files differ" if changed else ""}
-    reason = "asked for" if force else due(settings, current)
-    if settings.mode == "acme" and reason is None and current is not None and current.selfsigned:
-        reason = "it is self-signed"
-    if settings.mode == "selfsigned":
-        if reason is None and current is not None and not current.selfsigned:
-            reason = "it comes from somewhere else"
-        return {"changed": bool(reason) and selfsign(settings, settings.selfsigned_days), "why": reason or ""}
-    if reason is None:
+    reason = "asked for" if force else wanting(settings, current)
+    if not reason:
         return {"changed": False, "why": ""}
+    if settings.mode == "selfsigned":
+        return {"changed": selfsign(settings, settings.selfsigned_days), "why": reason}
     try:
         return {"changed": issue(settings), "why": reason}
     except TlsError as error:
@@ -329,8 +366,7 @@ def ensure(settings: Settings, *, force: bool) -> dict[str, object]:
 
 def bootstrap(settings: Settings) -> dict[str, object]:
     """Make sure that some pair is live, so that the edge can start and answer the ACME challenge."""
-    current = live_certificate(settings)
-    if current is not None and not current.missing(settings.names) and current.days_left > 0:
+    if not needs_bootstrap(settings):
         return {"changed": False, "why": ""}
     return {"changed": selfsign(settings, 30), "why": "the edge needs one until the ACME server has answered"}
 
@@ -353,11 +389,15 @@ def main() -> int:
     parser.add_argument("verb", choices=("ensure", "bootstrap", "check"))
     parser.add_argument("--force", action="store_true", help="renew although nothing is due")
     parser.add_argument("--settings", type=Path, default=SETTINGS)
+    parser.add_argument("--settings-text", default="", help="settings that are not written yet, instead of the file")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     options = parser.parse_args()
     try:
-        settings = Settings.read(options.settings)
+        settings = Settings.read(options.settings_text or options.settings.read_text())
         if options.verb == "check":
             answer = check(settings)
+        elif options.dry_run:
+            answer = foretell(settings, options.verb)
         else:
             with (settings.home / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
