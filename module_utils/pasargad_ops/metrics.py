@@ -10,7 +10,7 @@ from .edge_log import Count
 from .files import write_atomically
 from .state import State
 
-RESULTS = ("success", "failed", "reverted", "rolled back")
+RESULTS = ("success", "failed", "reverted", "kept", "rolled back")
 
 
 def write(config: ReleaseConfig, state: State, *, result: str, seconds: float, counted: Count) -> None:

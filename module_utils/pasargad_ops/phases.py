@@ -318,8 +318,10 @@ def give_up(work: Work, phase: str, error: OperationError, *, unhealthy: bool = 
     if phase in ("start", "switch", "verify", "agree", "confirm") and state.content(state.idle) == work.target:
         units.stop(units.web(state.idle), units.worker(state.idle))
     audit.record_end(config, deploy_id, "failed", error=error.message[:500], **about)
-    put_back = pending is not None and pending.deploy_id == deploy_id
-    metrics.write(config, state, result="reverted" if put_back else "failed", seconds=0.0, counted=counted)
+    result = "failed"
+    if pending is not None and pending.deploy_id == deploy_id:
+        result = "kept" if state.active == pending.to_slot else "reverted"
+    metrics.write(config, state, result=result, seconds=0.0, counted=counted)
     release_lease(config, deploy_id)
 
 

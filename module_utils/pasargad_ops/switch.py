@@ -20,10 +20,12 @@ from .journal import Journal
 from .manage import PYTHON
 from .outcome import OperationError, Refused
 from .readiness import look
-from .state import Confirmed, GoneBack, Pending, State, Transaction, transaction
+from .state import Confirmed, GoneBack, Pending, State, Transaction, load_state, transaction
 
 DEADMAN = "pasargad-deadman"
 RENEWED = "pasargad-deadman-renewed"
+# One bad answer of a slot that serves well must not decide where the shoppers go.
+LOOKS = 3
 
 
 def live_slot(config: ReleaseConfig) -> str | None:
@@ -177,10 +179,14 @@ def revert(
 ) -> State:
     """Put a deploy's pending switch back; the old slot is still hot, so this takes milliseconds.
 
+    An old slot that has died while the new one lives cannot have the shoppers back, unless that one is `unhealthy`.
+
     A timer says which deadline it was `armed_for`: a renewed one is another timer's. Only a release that was seen to be
     `unhealthy` is marked bad: one whose controller died may be deployed again. The first release of a host has nothing
     behind it; it keeps the traffic unless it is unhealthy.
     """
+    # Looked at before the state is taken, which nobody may hold while a slot thinks about its answer.
+    kept = not unhealthy and only_the_new_one_lives(config, load_state(config).pending)
     with transaction(config) as change:
         state, pending = change.state, change.state.pending
         if pending is None or pending.deploy_id != deploy_id or armed_for < pending.deadline:
@@ -188,11 +194,32 @@ def revert(
         # A full disk must not keep shoppers on a release that is to go: the link lies in memory.
         with contextlib.suppress(OSError):
             Journal(config, deploy_id).write("revert", "begin", reason=reason)
-        state = _put_back(config, change, unhealthy=unhealthy, by_rollback=by_rollback)
-        audit.record_end(config, deploy_id, "reverted", reason=reason[:500], **about)
+        if kept:
+            reason = f"{reason}, but {pending.from_slot} does not serve"
+            point_live(config, pending.to_slot)
+            state = change.save(_after(state.having(active=pending.to_slot), pending))
+        else:
+            state = _put_back(config, change, unhealthy=unhealthy, by_rollback=by_rollback)
+        audit.record_end(config, deploy_id, "kept" if kept else "reverted", reason=reason[:500], **about)
         Journal(config, deploy_id).write("revert", "done", to=state.active)
     units.cancel(DEADMAN, RENEWED)
+    if kept:
+        units.start_later(units.worker(pending.to_slot))
+        units.stop_later(units.worker(state.idle))
     return state
+
+
+def only_the_new_one_lives(config: ReleaseConfig, pending: Pending | None) -> bool:
+    """Tell whether the slot that a switch would go back to is dead and the other is not. After a boot both are: then
+    the rule is to go back.
+    """
+    if pending is None or pending.from_slot is None:
+        return False
+    for attempt in range(LOOKS):
+        if look(config, pending.from_slot, timeout=2).ready:
+            return False
+        time.sleep(0.2 if attempt < LOOKS - 1 else 0)
+    return look(config, pending.to_slot, timeout=2).ready
 
 
 def _put_back(config: ReleaseConfig, change: Transaction, *, unhealthy: bool, by_rollback: bool) -> State:

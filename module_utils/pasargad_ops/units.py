@@ -43,9 +43,14 @@ def stop(*units: str, timeout: float = 120) -> None:
     shell.run(["systemctl", "stop", *units], timeout=timeout)
 
 
+def stop_later(unit: str) -> None:
+    """Ask the unit to end without waiting for it."""
+    shell.run(["systemctl", "stop", "--no-block", unit])
+
+
 def stop_patiently(unit: str, *, wait_seconds: float) -> bool:
     """Ask the unit to end, wait a while, and tell whether it has; systemd goes on waiting for one that has not."""
-    shell.run(["systemctl", "stop", "--no-block", unit])
+    stop_later(unit)
     deadline = time.monotonic() + wait_seconds
     while show(unit, "ActiveState")["ActiveState"] in ("active", "activating", "deactivating", "reloading"):
         if time.monotonic() >= deadline:

@@ -87,6 +87,7 @@ def play(config: ReleaseConfig, contender: Callable[[ReleaseConfig, str], object
 def bare(host: Host, monkeypatch: pytest.MonkeyPatch) -> ReleaseConfig:
     """A host whose slots need not run."""
     monkeypatch.setattr(switch, "require_ready", lambda config, slot: None)
+    monkeypatch.setattr(switch, "only_the_new_one_lives", lambda config, pending: False)
     monkeypatch.setattr(switch, "arm", lambda *arguments, **options: None)
     return host.config
 
