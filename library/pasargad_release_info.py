@@ -71,8 +71,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pasargad_ops.artefact import parse_release
 from ansible.module_utils.pasargad_ops.config import ReleaseConfig
+from ansible.module_utils.pasargad_ops.ending import serving_words
 from ansible.module_utils.pasargad_ops.outcome import OperationError
-from ansible.module_utils.pasargad_ops.phases import serving_words
 from ansible.module_utils.pasargad_ops.preflight import ERROR, WARNING, look_around, require_no_errors
 from ansible.module_utils.pasargad_ops.release import ReleaseRequest, inspect
 from ansible.module_utils.pasargad_ops.status import describe, gather

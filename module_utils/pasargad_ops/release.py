@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from . import phases, shell, together
+from . import ending, phases, shell, together
 from .artefact import Release, parse_release, read_release
 from .config import ReleaseConfig
 from .journal import Journal, open_intents
@@ -30,8 +30,8 @@ PHASES: dict[str, Callable[[Work], Outcome]] = {
     "verify": phases.verify,
     "agree": together.agree,
     "confirm": together.confirm_with_others,
-    "finish": phases.finish,
-    "abort": phases.abort,
+    "finish": ending.finish,
+    "abort": ending.abort,
 }
 
 
@@ -85,12 +85,12 @@ def fail(work: Work, error: OperationError) -> OperationError:
     lease = read_lease(work.config)
     if lease and lease.deploy_id == work.journal.deploy_id:
         try:
-            phases.give_up(work, work.request.phase, error, unhealthy=isinstance(error, Unhealthy))
+            ending.give_up(work, work.request.phase, error, unhealthy=isinstance(error, Unhealthy))
         except OSError as second:
             error.message += f" (nor could it be written down: {second.strerror})"
         finally:
             release_lease(work.config, work.journal.deploy_id)
-    error.details.setdefault("traffic", phases.serving_words(work.config))
+    error.details.setdefault("traffic", ending.serving_words(work.config))
     return error
 
 

@@ -18,8 +18,9 @@ from .lock import held
 from .masking import mask, secret_values
 from .migrate import contracting
 from .outcome import OperationError, Outcome, Refused
-from .phases import clear_abandoned, hand_over_work, hold_release, keep_hot
+from .phases import clear_abandoned
 from .readiness import look, start_until_ready
+from .slots import hand_over_work, hold_release, keep_hot
 from .state import Content, State, change_state, load_state, transaction
 from .switch import reconcile, switch_for_good
 from .work import new_deploy_id

@@ -17,9 +17,9 @@ from . import audit, units
 from .config import SLOTS, ReleaseConfig
 from .files import point_link
 from .journal import Journal
-from .manage import PYTHON
 from .outcome import OperationError, Refused
 from .readiness import look
+from .slots import own_command
 from .state import Confirmed, GoneBack, Pending, State, Transaction, load_state, transaction
 
 DEADMAN = "pasargad-deadman"
@@ -42,11 +42,6 @@ def point_live(config: ReleaseConfig, slot: str) -> float:
     started = time.perf_counter()
     point_link(config.live_socket, f"{slot}/web.sock")
     return (time.perf_counter() - started) * 1000
-
-
-def own_command(config: ReleaseConfig, *arguments: str) -> list[str]:
-    """Return the command line by which a timer calls an operation."""
-    return [PYTHON, "-m", "pasargad_ops", "--config", str(config.file), *arguments]
 
 
 def arm(config: ReleaseConfig, deploy_id: str, deadline: float, *, unit: str = DEADMAN) -> None:
