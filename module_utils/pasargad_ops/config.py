@@ -31,6 +31,7 @@ class ReleaseConfig:
     backup_dir: Path = Path("/var/backups/pasargad")
     metrics_dir: Path = Path("/var/lib/pasargad/metrics")
     access_log: Path = Path("/var/log/nginx/pasargad.access.json")
+    maintenance_file: Path = Path("/var/lib/pasargad-edge/maintenance")
     certificate: Path = Path("/etc/pasargad/tls/live/fullchain.pem")
     user: str = "pasargad"
     group: str = "pasargad"
@@ -85,6 +86,11 @@ class ReleaseConfig:
         if values is None:
             raise Refused(f"{path} does not exist", hint="run deploy.yml -e pasargad_converge=full")
         return dataclasses.replace(cls.from_mapping(values), file=path)
+
+    @property
+    def edge_is_shut(self) -> bool:
+        """Whether an operator has the proxy show the maintenance page."""
+        return self.edge and self.maintenance_file.exists()
 
     @property
     def releases(self) -> Path:

@@ -26,7 +26,7 @@ from .stage import missing_parts, remove_leftovers, require_space, stage_release
 from .state import Content, State, change_state, load_state
 from .switch import reconcile, switch_to
 from .verify import Watch, verify_in_public
-from .work import Work, begin_notes, read_notes, write_notes
+from .work import Work, begin_notes, closes_the_shop, read_notes, write_notes
 
 
 def begin(work: Work) -> Outcome:
@@ -120,7 +120,7 @@ def start(work: Work) -> Outcome:
             seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
         paths = asked.result()
     write_notes(config, dataclasses.replace(notes, paths=paths))
-    warmth = warm(config, slot, list(paths), secrets)
+    warmth = warm(config, slot, list(paths), secrets, closed=closes_the_shop(config, work.target.env))
     words = f"{slot} ready in {seconds:.1f} s, p95 {warmth['p95_ms']} ms over {warmth['requests']} pages"
     return Outcome(changed, words, {"slot": slot, "seconds": round(seconds, 2), **warmth})
 
@@ -174,6 +174,7 @@ def verify(work: Work) -> Outcome:
         normal=notes.normal,
         since=notes.switched,
         secrets=work.secrets,
+        closed=closes_the_shop(config, work.target.env),
     )
     probes, seen = verify_in_public(config, watch)
     bad = seen.errors + seen.lost

@@ -11,11 +11,15 @@ from typing import Any
 from . import edge_log
 from .artefact import Release
 from .config import ReleaseConfig
+from .env_file import parse
 from .files import read_json, write_json
 from .journal import Journal
 from .masking import secret_values
 from .outcome import Refused
 from .state import Content
+
+# What the shop takes for yes (app/config/env.py).
+TRUE_WORDS = ("true", "1", "yes", "on")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,12 @@ class Work:
     def secrets(self) -> tuple[str, ...]:
         """Values that must not be shown."""
         return secret_values(self.config, self.target.env)
+
+
+def closes_the_shop(config: ReleaseConfig, env: str) -> bool:
+    """Tell whether an environment closes the shop on purpose, so that its pages answer 503."""
+    settings = parse((config.env_dir / f"{env}.env").read_text())
+    return settings.get("FEATURE_MAINTENANCE", "").lower() in TRUE_WORDS
 
 
 def newest_env(config: ReleaseConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_a_code_only_deploy_asks_the_database_nothing(host: Host, release: Build
     assert host.migrations_run() == runs
 
 
+def test_a_shop_can_be_closed_and_opened_by_its_environment(host: Host, release: Build) -> None:
+    one = release("one")
+    host.deploy(one)
+    opened = (host.config.env_dir / "current").read_text()
+    lines = [{"status": 503, "us": "503", "slot": "green", "ut": "0.01"}] * 30
+    host.put_env(opened + 'FEATURE_MAINTENANCE="true"\n')
+    host.deploy(one, until="switch", deploy_id="d-close")
+    host.config.access_log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for phase in ("verify", "finish"):
+        host.phase(phase, one, "d-close")
+    check_settled(host, one)
+    host.put_env(opened)
+    host.deploy(one)
+    check_settled(host, one)
+
+
 def test_a_new_environment_is_a_new_target(host: Host, release: Build) -> None:
     one = release("one")
     host.deploy(one)
@@ -101,10 +118,13 @@ def test_a_manifest_that_does_not_make_its_id_is_refused(host: Host, release: Bu
         ("crashes", {"crash": True}, "crashes at start on green: RuntimeError"),
         ("never", {"never_ready": True}, "redis: refused"),
         ("page", {"broken_page": True}, "/products/ with 500"),
+        ("gone", {"answers": {"/products/": 404}}, "/products/ with 404"),
+        ("moved", {"answers": {"/": 302}}, "/ with 302"),
+        ("closed", {"answers": {"/": 503}}, "/ with 503"),
     ],
 )
 def test_a_release_that_cannot_serve_leaves_the_old_one_alone(
-    host: Host, release: Build, name: str, about: dict[str, bool], words: str
+    host: Host, release: Build, name: str, about: dict[str, Any], words: str
 ) -> None:
     host.deploy(release("one"))
     object.__setattr__(host.config, "ready_timeout_seconds", 3.0)

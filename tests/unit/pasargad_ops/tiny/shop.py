@@ -1,4 +1,4 @@
-"""A WSGI shop that is as well or as ill as about.json says: crash, never_ready, broken_page."""
+"""A WSGI shop that is as well or as ill as about.json says: crash, never_ready, broken_page, answers (path: status)."""
 
 from __future__ import annotations
 
@@ -36,5 +36,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         body = {"status": "ok" if good else "failing", **about, "checks": checks}
     elif path == "/products/" and ABOUT.get("broken_page"):
         status = "500 Internal Server Error"
+    elif os.environ.get("FEATURE_MAINTENANCE") == "true" and not path.startswith("/health/"):
+        status = "503 Service Unavailable"
+    elif path in ABOUT.get("answers", {}):
+        status = f"{ABOUT['answers'][path]} As Told"
     start_response(status, [("Content-Type", "application/json"), ("X-Pasargad-Worker", str(os.getpid()))])
     return [json.dumps(body).encode()]
