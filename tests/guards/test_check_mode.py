@@ -32,7 +32,7 @@ def silent_commands(items: list[dict[str, Any]]) -> list[str]:
 
 
 def test_no_command_of_a_deploy_is_passed_over_by_check_mode() -> None:
-    found = {}
+    found: dict[str, list[str]] = {}
     for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml")]):
         if path.parts[-3] not in NOT_DEPLOYED:
             names = silent_commands(yaml.safe_load(path.read_text()))
