@@ -11,7 +11,8 @@ from .config import ReleaseConfig
 from .lock import held
 from .manage import PYTHON
 from .outcome import Outcome, Refused
-from .state import load_state, transaction
+from .slots import stop_drained
+from .state import change_state, load_state
 from .switch import live_slot, reconcile, revert
 
 
@@ -45,12 +46,13 @@ def revert_unconfirmed(config: ReleaseConfig, deploy_id: str, armed_for: float) 
 
 def retire(config: ReleaseConfig, slot: str, deploy_id: str) -> Outcome:
     """Stop a slot whose rollback window is over, unless it serves or a newer deploy has claimed it."""
-    with held(config.lock_file, wait_seconds=600, doing=f"retire {slot}"), transaction(config) as change:
-        state = change.state
-        if state.active == slot or state.retiring != deploy_id:
+    # No deploy begins under this lock. The state is not held while the slot stops, which may take minutes.
+    with held(config.lock_file, wait_seconds=600, doing=f"retire {slot}"):
+        state = load_state(config)
+        if slot in (state.active, live_slot(config)) or state.retiring != deploy_id:
             return Outcome(False, f"{slot} is in use again")
-        units.stop(units.worker(slot), units.web(slot))
-        change.save(state.having(retiring=""))
+        stop_drained(config, slot)
+        change_state(config, retiring="")
     return Outcome(True, f"{slot} stopped")
 
 

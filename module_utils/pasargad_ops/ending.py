@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from . import audit, metrics, units
+from . import audit, metrics
 from .config import ReleaseConfig
 from .journal import open_intents
 from .lease import read_lease, release_lease
 from .outcome import OperationError, Outcome
 from .prune import prune
-from .slots import hand_over_work, keep_hot
+from .slots import claim_idle, hand_over_work, keep_hot, stop_drained
 from .stage import remove_leftovers
 from .state import State, load_state, transaction
 from .switch import confirm, revert, settle
@@ -117,13 +117,12 @@ def give_up(work: Work, phase: str, error: OperationError, *, unhealthy: bool = 
     state = revert(config, deploy_id, error.message, unhealthy=unhealthy, **about)
     if phase == "stage":
         remove_leftovers(config)
-    if phase in ("start", "switch", "verify", "agree", "confirm") and state.content(state.idle) == work.target:
-        units.stop(units.web(state.idle), units.worker(state.idle))
     audit.record_end(config, deploy_id, "failed", error=error.message[:500], **about)
-    result = "failed"
-    if pending is not None and pending.deploy_id == deploy_id:
-        result = "kept" if state.active == pending.to_slot else "reverted"
-    metrics.write(config, state, result=result, seconds=0.0, counted=counted)
+    if pending is None or pending.deploy_id != deploy_id:
+        metrics.write(config, state, result="failed", seconds=0.0, counted=counted)
+    if phase in ("start", "switch", "verify", "agree", "confirm") and state.content(state.idle) == work.target:
+        claim_idle(config)
+        stop_drained(config, state.idle)
     release_lease(config, deploy_id)
 
 

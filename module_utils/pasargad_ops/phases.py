@@ -21,7 +21,7 @@ from .manage import manage
 from .migrate import expand
 from .outcome import OperationError, Outcome, Refused
 from .readiness import look, start_until_ready, warm
-from .slots import hold_release
+from .slots import claim_idle, hold_release
 from .stage import missing_parts, remove_leftovers, require_space, stage_release
 from .state import Content, State, change_state, load_state
 from .switch import reconcile, switch_to
@@ -118,6 +118,8 @@ def start(work: Work) -> Outcome:
         if state.content(slot) != work.target or work.request.force or not look(config, slot).ready:
             hold_release(config, slot, work.target, work.journal)
             seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
+        else:
+            claim_idle(config)
         paths = asked.result()
     write_notes(config, dataclasses.replace(notes, paths=paths))
     warmth = warm(config, slot, list(paths), secrets, closed=closes_the_shop(config, work.target.env))

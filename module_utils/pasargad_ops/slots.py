@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from . import units
 from .config import ReleaseConfig
 from .files import point_link
@@ -10,6 +13,13 @@ from .manage import PYTHON
 from .state import Content, State, change_state, transaction
 
 RETIRE = "pasargad-retire"
+# How long a slot that shoppers have just left may take to answer what it has; its server alone does that for requests
+# that it has begun, but not for those that still wait in the queue of its socket.
+DRAIN_SECONDS = 10.0
+QUIET_SECONDS = 0.2
+RETIRE_SOON_SECONDS = 15
+LISTENS = 0x10000
+UNIX_SOCKETS = Path("/proc/net/unix")
 
 
 def own_command(config: ReleaseConfig, *arguments: str) -> list[str]:
@@ -17,12 +27,38 @@ def own_command(config: ReleaseConfig, *arguments: str) -> list[str]:
     return [PYTHON, "-m", "pasargad_ops", "--config", str(config.file), *arguments]
 
 
+def connections(socket: Path) -> int:
+    """Count the connections of a listening unix socket, those in its queue too."""
+    found = 0
+    for line in UNIX_SOCKETS.read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        found += fields[7:] == [str(socket)] and not int(fields[3], 16) & LISTENS
+    return found
+
+
+def stop_drained(config: ReleaseConfig, slot: str) -> None:
+    """Stop a slot that shoppers have left, as soon as it has answered all who came before."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    quiet_since = time.monotonic()
+    while units.is_active(units.web(slot)) and time.monotonic() < deadline:
+        if connections(config.slot_socket(slot)):
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since >= QUIET_SECONDS:
+            break
+        time.sleep(0.05)
+    units.stop(units.web(slot), units.worker(slot))
+
+
+def claim_idle(config: ReleaseConfig) -> None:
+    """Take from whoever left the idle slot the right to stop it."""
+    change_state(config, retiring="")
+    units.cancel(RETIRE)
+
+
 def hold_release(config: ReleaseConfig, slot: str, content: Content, journal: Journal) -> None:
     """Stop a slot that does not serve and link it to a release and an environment."""
-    with transaction(config) as change:
-        change.save(change.state.having(retiring=""))
-    units.cancel(RETIRE)
-    units.stop(units.web(slot), units.worker(slot))
+    claim_idle(config)
+    stop_drained(config, slot)
     journal.write("start", "stopped", slot=slot)
     config.slot_link(slot).parent.mkdir(parents=True, exist_ok=True)
     point_link(config.slot_link(slot), f"../releases/{content.release}")
@@ -42,9 +78,14 @@ def hand_over_work(config: ReleaseConfig, state: State) -> str:
 
 def keep_hot(config: ReleaseConfig, deploy_id: str, state: State) -> bool:
     """Let the old slot, if it runs, stop at the end of the rollback window."""
-    if not units.is_active(units.web(state.idle)):
+    return retire_in(config, deploy_id, state.idle, config.rollback_window_seconds)
+
+
+def retire_in(config: ReleaseConfig, deploy_id: str, slot: str, seconds: float) -> bool:
+    """Let a slot without shoppers stop after a while, unless it is used again; tell whether it runs at all."""
+    if not units.is_active(units.web(slot)):
         return False
     change_state(config, retiring=deploy_id)
-    command = own_command(config, "retire", "--slot", state.idle, "--deploy", deploy_id)
-    units.schedule(RETIRE, config.rollback_window_seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
+    command = own_command(config, "retire", "--slot", slot, "--deploy", deploy_id)
+    units.schedule(RETIRE, seconds, command, environment={"PYTHONPATH": str(config.lib_dir)})
     return True

@@ -13,14 +13,15 @@ import math
 import time
 from typing import Any
 
-from . import audit, units
+from . import audit, metrics, units
 from .config import SLOTS, ReleaseConfig
 from .files import point_link
 from .journal import Journal
 from .outcome import OperationError, Refused
 from .readiness import look
-from .slots import own_command
+from .slots import RETIRE_SOON_SECONDS, own_command, retire_in
 from .state import Confirmed, GoneBack, Pending, State, Transaction, load_state, transaction
+from .work import read_notes
 
 DEADMAN = "pasargad-deadman"
 RENEWED = "pasargad-deadman-renewed"
@@ -198,9 +199,15 @@ def revert(
         audit.record_end(config, deploy_id, "kept" if kept else "reverted", reason=reason[:500], **about)
         Journal(config, deploy_id).write("revert", "done", to=state.active)
     units.cancel(DEADMAN, RENEWED)
-    if kept:
-        units.start_later(units.worker(pending.to_slot))
-        units.stop_later(units.worker(state.idle))
+    # Traffic is where it belongs; neither a full disk nor a busy systemd may make more of what is left.
+    with contextlib.suppress(OSError, OperationError):
+        if kept:
+            units.start_later(units.worker(pending.to_slot))
+            units.stop_later(units.worker(state.idle))
+        elif state.active != pending.to_slot:
+            retire_in(config, deploy_id, pending.to_slot, RETIRE_SOON_SECONDS)
+        counted = read_notes(config, deploy_id).served(config)
+        metrics.write(config, state, result="kept" if kept else "reverted", seconds=0.0, counted=counted)
     return state
 
 
