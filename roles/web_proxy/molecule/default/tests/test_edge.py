@@ -122,6 +122,40 @@ def test_the_log_says_everything_as_json(host: Host, shop: None) -> None:
     assert not {"x-pasargad-slot", "x-pasargad-release"} & set(answer.headers)
 
 
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        (f"/orders/{TOKEN}/", "/orders/…/"),
+        (f"/orders/{TOKEN}/return/?payment_intent_client_secret=pi_secret", "/orders/…/return/"),
+        (f"/orders/{TOKEN.upper()}?x=1", "/orders/…"),
+        (f"/orders/%30{TOKEN[1:]}/pay/", "/orders/…/pay/"),
+        (f"/%6Frders/{TOKEN}/", "/%6Frders/…"),
+        (f"/login/?next=/orders/{TOKEN}/", "/login/?…"),
+        ("/accounts/password/reset/key/1-abc-def/", "/accounts/password/reset/key/…"),
+        ("/orders/find/?lang=de", "/orders/find/?lang=de"),
+        ("/goods/vase/?colour=blue", "/goods/vase/?colour=blue"),
+    ],
+)
+def test_the_log_gives_no_order_away(host: Host, shop: None, path: str, logged: str) -> None:
+    fetch(host, path)
+    line = json.loads(host.check_output("tail -n 1 /var/log/nginx/pasargad.access.json"))
+    assert line["uri"] == logged
+    assert TOKEN not in json.dumps(line)
+
+
+def test_nobody_else_reads_the_logs_also_after_a_rotation(host: Host, shop: None) -> None:
+    for command in ("true", "logrotate --force /etc/logrotate.d/pasargad-edge"):
+        host.check_output(command)
+        for name in ("pasargad.access.json", "error.log"):
+            log = host.file(f"/var/log/nginx/{name}")
+            assert (log.mode, log.user, log.group) == (0o640, "www-data", "adm"), name
+    fetch(host, "/after-the-rotation")
+    assert "/after-the-rotation" in host.check_output("tail -n 1 /var/log/nginx/pasargad.access.json")
+
+
 PUBLIC = "/page?cache=public,max-age=1"
 # Fresh for a second, and for another one good enough while a new one is fetched.
 SOON_OLD = f"{PUBLIC},stale-while-revalidate=1"
