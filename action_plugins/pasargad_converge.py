@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 # Ansible loads an action plugin by its file, not as part of a package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from pasargad_converge.fingerprint import difference, files_by_source, fingerprint, values_by_source
+from pasargad_converge.fingerprint import contents_by_source, difference, files_by_source, fingerprint, values_by_source
 from pasargad_output.masking import is_secret_name
 
 # These decide whether and what to release, not how a host is provisioned.
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
             if (name.startswith(prefixes) or name in IDENTITY) and not name.startswith(NOT_PROVISIONING)
         ]
         values = {name: self._resolve(name, task_vars[name]) for name in sorted(names)}
-        return {**files, **values_by_source(values, is_secret_name, root)}
+        return {**files, **values_by_source(values, is_secret_name, root), **contents_by_source(values, root)}
 
     def _resolve(self, name: str, value: Any) -> Any:
         """Return the value as tasks would see it; one that needs the host's facts counts as it is written."""

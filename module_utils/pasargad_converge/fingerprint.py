@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ IGNORED_DIRECTORIES = {"__pycache__", "molecule", "tests", ".git"}
 IGNORED_FILES = {"README.md"}
 DIGEST_LENGTH = 16
 SECRETS = "secrets"
+# Files of the control node, outside of the repository, that are brought to the hosts.
+NAMES_A_FILE = re.compile(r"tls_provided_\w+_path")
 MOST_NAMES = 4
 
 
@@ -67,6 +70,21 @@ def values_by_source(values: Mapping[str, Any], is_secret: Callable[[str], bool]
     digests = {name: _digest(value, root) for name, value in values.items() if not is_secret(name)}
     digests[SECRETS] = _digest({name: value for name, value in values.items() if is_secret(name)}, root)
     return digests
+
+
+def contents_by_source(values: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """Return a digest for the content of each file that a value only names: it may change at the same path."""
+    named = {name: str(value) for name, value in values.items() if NAMES_A_FILE.fullmatch(name) and value}
+    return {f"{name} (content)": _digest_of_file(path, root) for name, path in named.items()}
+
+
+def _digest_of_file(named: str, root: Path) -> str:
+    path = Path(named).expanduser()
+    for place in (root / path, root / "playbooks" / path):
+        if place.is_file():
+            return hashlib.sha256(place.read_bytes()).hexdigest()[:DIGEST_LENGTH]
+    # The role that wants the file refuses in words of its own.
+    return "missing"
 
 
 def _digest(value: Any, root: Path) -> str:

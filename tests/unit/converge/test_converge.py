@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from pasargad_converge.fingerprint import difference, files_by_source, fingerprint, values_by_source
+from pasargad_converge.fingerprint import contents_by_source, difference, files_by_source, fingerprint, values_by_source
 
 from tests.unit.callback.conftest import REPO, run_book
 
@@ -49,6 +49,24 @@ def test_what_changes_the_fingerprint(root: Path, change: str) -> None:
     after = files_by_source(root, [])
     assert difference(before, after) == "roles/redis"
     assert fingerprint(before) != fingerprint(after)
+
+
+def test_a_certificate_that_is_replaced_at_its_path_is_a_difference(root: Path) -> None:
+    files = {name: root.parent / f"{name}.pem" for name in ("fullchain", "privkey")}
+    for file in files.values():
+        file.write_text("old")
+    values = {f"tls_provided_{name}_path": str(file) for name, file in files.items()} | {"tls_live_dir": "/etc"}
+    before = contents_by_source(values, root)
+    assert set(before) == {f"tls_provided_{name}_path (content)" for name in files}
+    files["fullchain"].write_text("new")
+    assert difference(before, contents_by_source(values, root)) == "tls_provided_fullchain_path (content)"
+
+
+def test_a_certificate_is_found_beside_the_repository_and_none_is_no_error(root: Path) -> None:
+    (root / "mine.pem").write_text("x")
+    beside, gone = ({"tls_provided_fullchain_path": path} for path in ("mine.pem", "/nowhere.pem"))
+    assert contents_by_source(beside, root) != contents_by_source(gone, root)
+    assert contents_by_source({"tls_provided_fullchain_path": ""}, root) == {}
 
 
 def test_what_does_not_change_it(root: Path) -> None:
