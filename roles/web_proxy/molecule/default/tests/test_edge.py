@@ -122,18 +122,18 @@ def test_the_log_says_everything_as_json(host: Host, shop: None) -> None:
     assert not {"x-pasargad-slot", "x-pasargad-release"} & set(answer.headers)
 
 
-TOKEN = "0123456789abcdef0123456789abcdef"
+CAPABILITY = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.mark.parametrize(
     ("path", "logged"),
     [
-        (f"/orders/{TOKEN}/", "/orders/…/"),
-        (f"/orders/{TOKEN}/return/?payment_intent_client_secret=pi_secret", "/orders/…/return/"),
-        (f"/orders/{TOKEN.upper()}?x=1", "/orders/…"),
-        (f"/orders/%30{TOKEN[1:]}/pay/", "/orders/…/pay/"),
-        (f"/%6Frders/{TOKEN}/", "/%6Frders/…"),
-        (f"/login/?next=/orders/{TOKEN}/", "/login/?…"),
+        (f"/orders/{CAPABILITY}/", "/orders/…/"),
+        (f"/orders/{CAPABILITY}/return/?payment_intent_client_secret=pi_secret", "/orders/…/return/"),
+        (f"/orders/{CAPABILITY.upper()}?x=1", "/orders/…"),
+        (f"/orders/%30{CAPABILITY[1:]}/pay/", "/orders/…/pay/"),
+        (f"/%6Frders/{CAPABILITY}/", "/%6Frders/…"),
+        (f"/login/?next=/orders/{CAPABILITY}/", "/login/?…"),
         ("/accounts/password/reset/key/1-abc-def/", "/accounts/password/reset/key/…"),
         ("/orders/find/?lang=de", "/orders/find/?lang=de"),
         ("/goods/vase/?colour=blue", "/goods/vase/?colour=blue"),
@@ -143,7 +143,7 @@ def test_the_log_gives_no_order_away(host: Host, shop: None, path: str, logged: 
     fetch(host, path)
     line = json.loads(host.check_output("tail -n 1 /var/log/nginx/pasargad.access.json"))
     assert line["uri"] == logged
-    assert TOKEN not in json.dumps(line)
+    assert CAPABILITY not in json.dumps(line)
 
 
 def test_nobody_else_reads_the_logs_also_after_a_rotation(host: Host, shop: None) -> None:
