@@ -18,11 +18,11 @@ SPARE_BYTES = 256 * 2**20
 
 
 def missing_parts(config: ReleaseConfig, release: Release) -> list[Part]:
-    """Return the parts that have to be sent: none for a release that is already staged."""
-    if read_release(config.releases / release.release):
-        return []
-    parts = [release.parts["code"], release.parts["static"]]
-    deps = next(part for part in release.wanted_parts(config.python_tag) if part.name.startswith("deps"))
+    """Return the parts that have to be sent: none for a release that is already staged. Its code may be here without
+    its dependencies, for those belong to one Python and the host may have got another.
+    """
+    code, static, deps = release.wanted_parts(config.python_tag)
+    parts = [] if read_release(config.releases / release.release) else [code, static]
     if not (config.deps / release.deps_name(config.python_tag)).is_dir():
         parts.append(deps)
     return [part for part in parts if not _arrived(config, part)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from pasargad_ops.rollback import RollbackRequest, roll_back
 from pasargad_ops.state import load_state
 from pasargad_ops.switch import live_slot
 from tests.unit.pasargad_ops import fake_systemd
-from tests.unit.pasargad_ops.fake_host import SECRET, Artefact, Host, check_invariants, check_settled
+from tests.unit.pasargad_ops.fake_host import SECRET, TAG, Artefact, Host, check_invariants, check_settled
 
 Build = Callable[..., Artefact]
 
@@ -54,6 +55,16 @@ def test_only_missing_parts_are_sent(host: Host, release: Build) -> None:
     assert len(host.send(release("one"))) == 3
     host.deploy(release("one"))
     assert host.send(release("two", migrations=["shop.0001_initial", "shop.0002_more"])) == ["code", "static"]
+
+
+def test_dependencies_that_are_gone_are_sent_again(host: Host, release: Build) -> None:
+    one, two = release("one"), release("one-b")
+    host.deploy(one)
+    host.deploy(two)
+    shutil.rmtree(next(host.config.deps.iterdir()))
+    assert host.send(one) == [f"deps-{TAG}"]
+    host.deploy(one)
+    check_settled(host, one)
 
 
 def test_a_code_only_deploy_asks_the_database_nothing(host: Host, release: Build) -> None:
