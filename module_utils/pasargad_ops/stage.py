@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import time
@@ -123,17 +124,20 @@ def stage_deps(config: ReleaseConfig, release: Release) -> bool:
 
 
 def stage_static(config: ReleaseConfig, release: Release) -> int:
-    """Add the release's hashed files to those of all versions; a file that exists is the same file. Return how many
-    are new.
+    """Add the release's hashed files to those of all versions; return how many are new.
+
+    Browsers keep them for a year, so none may appear before its content is durable, and one that a power cut has left
+    empty under a good name is replaced.
     """
     archive = verify_part(config, release.parts["static"])
     temporary = config.static.with_name(".static.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     unpack(archive, temporary)
+    sync_tree(temporary)
     new = 0
     for source in sorted(path for path in temporary.rglob("*") if path.is_file()):
         target = config.static / source.relative_to(temporary)
-        if not target.exists():
+        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
             new += 1
