@@ -14,6 +14,8 @@ from .outcome import Refused
 
 CONFIG_FILE = Path("/etc/pasargad/ops/release.json")
 SLOTS = ("blue", "green")
+# TimeoutStopSec of pasargad-web@.service.
+WEB_STOP_SECONDS = 65.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class ReleaseConfig:
     deadman_seconds: int = 60
     rollback_window_seconds: int = 600
     worker_wait_seconds: float = 20.0
+    worker_stop_seconds: float = 300.0
     migrate_timeout_seconds: float = 900.0
     lock_retries: int = 40
     file: Path = CONFIG_FILE
@@ -86,6 +89,11 @@ class ReleaseConfig:
         if values is None:
             raise Refused(f"{path} does not exist", hint="run deploy.yml -e pasargad_converge=full")
         return dataclasses.replace(cls.from_mapping(values), file=path)
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long to wait for a slot's units: longer than systemd itself does before it kills them."""
+        return max(WEB_STOP_SECONDS, self.worker_stop_seconds) + 30
 
     @property
     def edge_is_shut(self) -> bool:

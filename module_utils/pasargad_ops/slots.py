@@ -46,7 +46,7 @@ def stop_drained(config: ReleaseConfig, slot: str) -> None:
         elif time.monotonic() - quiet_since >= QUIET_SECONDS:
             break
         time.sleep(0.05)
-    units.stop(units.web(slot), units.worker(slot))
+    units.stop(units.web(slot), units.worker(slot), timeout=config.stop_seconds)
 
 
 def claim_idle(config: ReleaseConfig) -> None:

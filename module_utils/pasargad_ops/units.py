@@ -40,7 +40,17 @@ def start_later(unit: str) -> None:
 
 
 def stop(*units: str, timeout: float = 120) -> None:
-    shell.run(["systemctl", "stop", *units], timeout=timeout)
+    """Stop units and wait; `timeout` has to be longer than what they themselves may take."""
+    try:
+        shell.run(["systemctl", "stop", *units], timeout=timeout)
+    except shell.CommandFailed as error:
+        slow = [unit for unit in units if show(unit, "ActiveState")["ActiveState"] == "deactivating"]
+        names = " ".join(slow or units)
+        raise shell.CommandFailed(
+            f"{names} did not stop: {error.message}",
+            hint=f"see what it is at: journalctl -u {names.replace(' ', ' -u ')} -e; when it has ended run the same "
+            f"command again; or end it at once: systemctl kill --signal=KILL {names}",
+        ) from error
 
 
 def stop_later(unit: str) -> None:

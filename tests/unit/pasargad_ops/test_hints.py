@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pasargad_ops import shell, units
+from pasargad_ops.config import WEB_STOP_SECONDS, ReleaseConfig
 from pasargad_ops.manage import database_hint, last_exception
 from pasargad_ops.release import refused_by_kernel
-from pasargad_ops.shell import CommandFailed, run
+from pasargad_ops.shell import CommandFailed, Finished, run
 
 AT = 'psycopg2.OperationalError: connection to server at "127.0.0.1", port 5432 failed: '
 
@@ -44,3 +46,25 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     assert "free space" in caught.value.hint
     assert "free space" in refused_by_kernel(OSError(errno.ENOSPC, "No space left on device", str(tmp_path))).hint
     assert "free space" not in refused_by_kernel(PermissionError(errno.EACCES, "Permission denied", str(tmp_path))).hint
+
+
+def test_a_unit_that_does_not_stop_is_named_with_the_way_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(command: list[str], **options: object) -> Finished:
+        if "stop" in command:
+            raise CommandFailed("systemctl did not end within 330 s")
+        state = "deactivating" if "pasargad-worker@blue.service" in command else "inactive"
+        return Finished(0, f"ActiveState={state}\n", "")
+
+    monkeypatch.setattr(shell, "run", busy)
+    with pytest.raises(CommandFailed, match=r"^pasargad-worker@blue.service did not stop") as caught:
+        units.stop(units.web("blue"), units.worker("blue"), timeout=330)
+    assert "journalctl -u pasargad-worker@blue.service -e" in caught.value.hint
+    assert "systemctl kill --signal=KILL pasargad-worker@blue.service" in caught.value.hint
+
+
+def test_the_operations_wait_longer_than_the_units_may_take() -> None:
+    unit = (Path(__file__).parents[3] / "roles/app_service/templates/pasargad-web@.service.j2").read_text()
+    assert f"TimeoutStopSec={WEB_STOP_SECONDS:.0f}\n" in unit
+    for seconds in (10.0, 300.0):
+        config = ReleaseConfig("shop.test", "cp311", worker_stop_seconds=seconds)
+        assert config.stop_seconds > max(seconds, WEB_STOP_SECONDS)

@@ -94,10 +94,11 @@ def test_the_state_is_free_while_a_slot_stops(standing: Standing, monkeypatch: p
     host.deploy(new, deploy_id="d-left")
     stop, seen = units.stop, list[str]()
 
-    def stop_and_look(*names: str, **options: float) -> None:
+    def stop_and_look(*names: str, timeout: float) -> None:
+        assert timeout > host.config.worker_stop_seconds, "systemd gives up first"
         with transaction(host.config) as change:
             seen.append(change.state.retiring)
-        stop(*names, **options)
+        stop(*names, timeout=timeout)
 
     monkeypatch.setattr(units, "stop", stop_and_look)
     assert boot.retire(host.config, load_state(host.config).idle, "d-left").changed
