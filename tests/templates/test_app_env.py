@@ -166,3 +166,11 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_name(filled: Environments, 
     assert ran.returncode != 0
     assert "app_env_gunicorn_threads" in said(ran)
     assert "app_env_log_format must be one of: json, text" in said(ran)
+
+
+def test_a_load_balancer_does_not_belong_into_the_number_of_proxies(filled: Environments, tmp_path: Path) -> None:
+    ran = render(filled, "staging", tmp_path / "env", "-e", "app_env_trusted_proxy_count=2")
+    assert ran.returncode != 0
+    assert "app_env_trusted_proxy_count is 2 and must stay 1" in said(ran)
+    assert "web_proxy_trusted_proxies" in said(ran)
+    assert not (tmp_path / "env").exists()
