@@ -93,6 +93,7 @@ def expand_schema(work: Work) -> Outcome:
     config = work.config
     if schema_is_current(config, work, load_state(config)) and not units.running("pasargad-migrate-*.service"):
         return Outcome(False, "no migrations pending")
+    # A job that reads the whole database, such as a backup, takes this lock shared: it never sees half a migration.
     with held(config.run_dir / "quiesce", wait_seconds=config.migrate_timeout_seconds, doing="a migration"):
         done = expand(config, work.release, work.target.env, work.journal, allow_contract=work.request.allow_contract)
     if not done.applied:
