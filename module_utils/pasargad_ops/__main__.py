@@ -10,7 +10,7 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
-from . import boot, rollback, status
+from . import boot, go_back_in_time, rollback, status
 from .config import CONFIG_FILE, SLOTS, ReleaseConfig
 from .lease import Owner, living_processes, owner_process
 from .lock import held
@@ -44,6 +44,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     verbs.add_parser("repair", help="bring live.sock and the state together")
     broken = verbs.add_parser("break-lock", help="take the host from a deploy that has died")
     broken.add_argument("deploy")
+    turned = verbs.add_parser("restore-point", help="put the database back to before a deploy's migrations")
+    turned.add_argument("dump", type=Path)
+    turned.add_argument("--yes", action="store_true", help="do it; without this only the plan is shown")
     managed = verbs.add_parser("manage", help="run a management command of the release that serves")
     managed.add_argument("arguments", nargs=argparse.REMAINDER)
     executed = verbs.add_parser("exec", help="become a slot's process (called by its unit)")
@@ -74,6 +77,8 @@ def act(options: argparse.Namespace) -> Outcome:
         return Outcome(True, f"live.sock names {state.active}")
     if options.verb == "break-lock":
         return rollback.break_lock(config, options.deploy)
+    if options.verb == "restore-point":
+        return go_back_in_time.restore(config, options.dump, local_owner(), living=living_processes(), yes=options.yes)
     if options.verb == "manage":
         state = load_state(config)
         content = state.content(state.active)

@@ -24,7 +24,7 @@ def record_end(config: ReleaseConfig, deploy_id: str, result: str, **details: An
     """Append the one line of a deploy; return False when it already has one.
 
     `result` is success, failed, reverted, "rolled back", kept (nobody confirmed the switch, but the slot before it is
-    dead) or abandoned (its owner died and somebody else found it).
+    dead), restored (the database was put back) or abandoned (its owner died and somebody else found it).
     """
     with held(config.state_dir / "audit.lock", wait_seconds=15):
         if ended(config, deploy_id):

@@ -45,6 +45,11 @@ def make_restore_point(config: ReleaseConfig, release: Release, env: str, deploy
     return target
 
 
+def command(dump: Path) -> str:
+    """Return what people type, on this host, to see what going back to a dump costs."""
+    return f"pasargad-ops restore-point {dump}"
+
+
 def connection_environment(config: ReleaseConfig, env: str) -> dict[str, str]:
     """Return libpq's variables for the migrator's direct connection; the password stays out of every command line."""
     settings = parse((config.env_dir / f"{env}.env").read_text())

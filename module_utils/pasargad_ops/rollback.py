@@ -20,6 +20,7 @@ from .migrate import contracting
 from .outcome import OperationError, Outcome, Refused
 from .phases import clear_abandoned
 from .readiness import look, start_until_ready
+from .restore_point import command
 from .slots import hand_over_work, hold_release, keep_hot
 from .state import Content, State, change_state, load_state, transaction
 from .switch import reconcile, switch_for_good
@@ -102,7 +103,7 @@ def way_back(config: ReleaseConfig, newer: Release) -> str:
     minutes = (time.time() - dumps[-1].stat().st_mtime) / 60
     return (
         f"mend forward with deploy.yml; or lose the last {minutes:.0f} minutes of orders: "
-        f"pg_restore --clean --if-exists -d pasargad {dumps[-1]}, then deploy the older version"
+        f"on this host {command(dumps[-1])} (shows the plan), then deploy the older version"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pasargad_ops import boot
+from pasargad_ops.__main__ import main
 from pasargad_ops.lease import owner_process, read_lease
 from pasargad_ops.outcome import Damaged, NotReady, OperationError, Refused, Unhealthy
 from pasargad_ops.rollback import RollbackRequest, roll_back
@@ -212,7 +213,9 @@ def test_a_reboot_before_the_confirmation_reverts(host: Host, release: Build) ->
     check_settled(host, release("one"))
 
 
-def test_contract_migrations_do_not_ship_with_the_release_that_stops_using_them(host: Host, release: Build) -> None:
+def test_contract_migrations_do_not_ship_with_the_release_that_stops_using_them(
+    host: Host, release: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
     host.deploy(release("one"))
     names = ["shop.0001_initial", "shop.0003_drop"]
     three = release("three", migrations=names, contract=("shop.0003_drop",))
@@ -223,7 +226,11 @@ def test_contract_migrations_do_not_ship_with_the_release_that_stops_using_them(
     check_settled(host, three)
     with pytest.raises(Refused, match=r"cannot serve the schema since shop\.0003_drop") as caught:
         roll_back(host.config, RollbackRequest(owner_process("ali", 1)))
-    assert "pg_restore" in caught.value.hint and str(host.config.backup_dir) in caught.value.hint
+    command = f"pasargad-ops restore-point {next(host.config.backup_dir.glob('*.dump'))}"
+    assert command in caught.value.hint
+    assert main(["--config", str(host.config.file), *command.split()[1:]]) == 0
+    plan = capsys.readouterr().out
+    assert f"deploy version one (release {release('one').release})" in plan and f"go: {command} --yes" in plan
     check_settled(host, three)
 
 
