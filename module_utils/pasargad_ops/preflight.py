@@ -25,6 +25,8 @@ from .work import newest_env
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 CONVERGE = "run deploy.yml -e pasargad_converge=full"
+POOLER = "pgbouncer.service"
+POOLER_HIDES = ("server login has been failing", "server login failed", "query_wait_timeout")
 SPARE_MEMORY_BYTES = 128 * 2**20
 CERTIFICATE_DAYS = 14
 CLOCK_SECONDS = 5.0
@@ -119,9 +121,27 @@ def database(around: Circumstances) -> Iterator[Finding]:
         if done.code == 0:
             yield Finding(OK, thing, f"PostgreSQL {done.stdout.split()[0]} answers {environment['PGUSER']}")
         else:
-            words = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-            mend = database_hint(done.stderr) or CONVERGE
+            reason = refusal_behind_pooler(done.stderr) or done.stderr
+            words = said_by_server(reason)
+            mend = database_hint(reason) or CONVERGE
             yield Finding(ERROR, thing, mask(words, secret_values(around.config, around.env)), mend)
+
+
+def said_by_server(stderr: str) -> str:
+    """Return the line in which the server says why, without what psql makes of the closed connection."""
+    lines = stderr.strip().splitlines() or ["no answer"]
+    return next((line for line in lines if "FATAL" in line or "ERROR" in line), lines[-1]).strip()
+
+
+def refusal_behind_pooler(stderr: str) -> str:
+    """Return what PgBouncer was told by the server: its clients hear only that it cannot log in.
+
+    An empty text when the pooler itself does not answer, or did not say so of late.
+    """
+    if not any(words in stderr for words in POOLER_HIDES):
+        return ""
+    told = [line for line in units.journal_tail(POOLER, since=time.time() - 120) if "login failed:" in line]
+    return told[-1].partition("login failed:")[2].strip() if told else ""
 
 
 def redis(around: Circumstances) -> Iterator[Finding]:

@@ -80,6 +80,8 @@ def workers_of(unit: str) -> int:
 
 def journal_tail(unit: str, *, since: float, lines: int = 30) -> list[str]:
     """Return the unit's last journal lines, as they are: whoever shows them masks secrets."""
+    # A process that has just ended has often more to say than the journal has written yet.
+    shell.run(["journalctl", "--sync"], check=False)
     command = ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", f"--since=@{int(since)}"]
     return shell.run(command, check=False).stdout.splitlines()
 

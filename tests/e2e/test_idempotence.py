@@ -11,6 +11,7 @@ pytestmark = pytest.mark.lab
 
 
 def test_second_run_changes_nothing_and_restarts_nothing(shop: Shop) -> None:
+    shop.deploy().require()
     figures = second_run(shop)
     assert figures["changed_tasks"] == []
     assert figures["restarted_services"] == []

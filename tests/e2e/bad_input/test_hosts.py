@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.e2e.bad_input.refusal import only_message, unharmed
 from tests.shop import DOMAIN, Shop
@@ -62,13 +66,26 @@ def test_a_port_that_is_taken(
     unharmed(shop, web, release)
 
 
+def expired_certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a certificate for the shop that ended yesterday, and its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now - datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(DOMAIN)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    fullchain, privkey = directory / "fullchain.pem", directory / "privkey.pem"
+    fullchain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    privkey.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return fullchain, privkey
+
+
 def test_an_expired_certificate(shop: Shop, web: Web, release: str, tmp_path: Path) -> None:
-    fullchain, privkey = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "-1", "-subj", f"/CN={DOMAIN}",
-         "-addext", f"subjectAltName=DNS:{DOMAIN}", "-keyout", str(privkey), "-out", str(fullchain)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    fullchain, privkey = expired_certificate(tmp_path)
     provided = ["pasargad_tls_mode=provided", f"tls_provided_fullchain_path={fullchain}"]
     refused = shop.deploy(
         *(word for pair in (*provided, f"tls_provided_privkey_path={privkey}") for word in ("-e", pair))

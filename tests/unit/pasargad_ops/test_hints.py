@@ -10,6 +10,7 @@ import pytest
 from pasargad_ops import shell, units
 from pasargad_ops.config import WEB_STOP_SECONDS, ReleaseConfig
 from pasargad_ops.manage import database_hint, last_exception
+from pasargad_ops.preflight import refusal_behind_pooler, said_by_server
 from pasargad_ops.release import refused_by_kernel
 from pasargad_ops.shell import CommandFailed, Finished, run
 
@@ -32,6 +33,33 @@ def test_the_database_refuses_in_many_words(said: str, mend: str) -> None:
     hint = database_hint(said)
     assert mend in hint
     assert bool(hint) == bool(mend)
+
+
+def test_psql_says_why_before_it_says_that_it_lost_the_connection() -> None:
+    said = "FATAL:  query_wait_timeout\nserver closed the connection unexpectedly\nconnection to server was lost\n"
+    assert said_by_server(said) == "FATAL:  query_wait_timeout"
+    assert said_by_server("psql: error: could not translate host name") == "psql: error: could not translate host name"
+    assert said_by_server("") == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("told", "mend"),
+    [
+        ('FATAL: password authentication failed for user "pasargad_app"', "pasargad_converge=full"),
+        ('FATAL: too many connections for role "pasargad_app"', "postgres_max_connections"),
+    ],
+)
+def test_what_the_pooler_hides_stands_in_its_journal(monkeypatch: pytest.MonkeyPatch, told: str, mend: str) -> None:
+    lines = ["S: login failed: FATAL: something of before", f"S: login failed: {told}", "C-0x5: pooler error: no"]
+    monkeypatch.setattr(units, "journal_tail", lambda unit, since: lines)
+    hidden = (
+        "FATAL:  server login has been failing, try again later\nconnection to server was lost"
+    )
+    assert refusal_behind_pooler(hidden) == told
+    assert mend in database_hint(refusal_behind_pooler(hidden))
+    assert refusal_behind_pooler("connection refused") == "", "the pooler itself is away: its journal tells nothing"
+    monkeypatch.setattr(units, "journal_tail", lambda unit, since: ["C-0x5: pooler error: no"])
+    assert refusal_behind_pooler(hidden) == ""
 
 
 def test_the_last_exception_is_the_cause() -> None:
