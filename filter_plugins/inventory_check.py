@@ -55,6 +55,26 @@ def inventory_problems(
     return problems
 
 
+def inventory_shape_problems(groups: Mapping[str, Iterable[str]]) -> list[str]:
+    """Returns a sentence for each way in which the groups ask for what the roles cannot do; empty groups have none."""
+    web, edge, db = (list(groups.get(f"store_{name}", [])) for name in ("web", "edge", "db"))
+    problems = []
+    if web and edge and set(web) != set(edge):
+        pairs = (("store_edge", edge, web), ("store_web", web, edge))
+        alone = {name: [host for host in hosts if host not in others] for name, hosts, others in pairs}
+        where = "; ".join(f"only in {name}: {', '.join(hosts)}" for name, hosts in alone.items() if hosts)
+        problems.append(
+            f"groups store_edge and store_web must hold the same hosts ({where}): nginx reaches the shop by a socket "
+            "of its own machine, so each web host is an edge, too"
+        )
+    if len(db) > 1:
+        problems.append(
+            f"group store_db holds {', '.join(db)} and must hold one host: there is no replication, so each of them "
+            "would be a database of its own"
+        )
+    return problems
+
+
 def inventory_secret(name: str, optional: Iterable[str] = ()) -> dict[str, Any]:
     """Returns a secret's variable as a required setting."""
     return {"name": name, "may_be_empty": name in list(optional)}
@@ -65,4 +85,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Returns the filters by name."""
-        return {"inventory_problems": inventory_problems, "inventory_secret": inventory_secret}
+        return {
+            "inventory_problems": inventory_problems,
+            "inventory_secret": inventory_secret,
+            "inventory_shape_problems": inventory_shape_problems,
+        }

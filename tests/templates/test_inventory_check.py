@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import yaml
 
 from tests.environments import ROOT, Environments, said
@@ -68,6 +69,32 @@ def test_a_group_without_hosts_is_named(environments: Environments) -> None:
     inventory["all"]["children"]["store"]["children"]["store_edge"] = {}
     hosts.write_text(yaml.safe_dump(inventory))
     assert "group store_edge holds no host" in said(environments.play("staging", "inventory_check"))
+
+
+@pytest.mark.parametrize(
+    ("group", "hosts", "words"),
+    [
+        (
+            "store_edge",
+            ["web1"],
+            "must hold the same hosts (only in store_web: web2): nginx reaches the shop by a socket",
+        ),
+        ("store_edge", ["web1", "web2", "db1"], "must hold the same hosts (only in store_edge: db1)"),
+        ("store_db", ["db1", "web1"], "group store_db holds db1, web1 and must hold one host: there is no replication"),
+    ],
+)
+def test_a_shape_that_is_not_supported_is_refused(
+    environments: Environments, group: str, hosts: list[str], words: str
+) -> None:
+    environments.take("production")
+    file = environments.root / "inventories/production/hosts.yml"
+    inventory = yaml.safe_load(file.read_text())
+    inventory["all"]["children"]["store"]["children"][group] = {"hosts": dict.fromkeys(hosts)}
+    file.write_text(yaml.safe_dump(inventory))
+    ran = environments.play("production", "inventory_check")
+    assert ran.returncode != 0
+    assert words in said(ran)
+    assert "inventories/production/hosts.yml:" in said(ran)
 
 
 def test_the_examples_are_complete_and_no_secret_is_shown(filled: Environments) -> None:
