@@ -16,7 +16,7 @@ from pasargad_converge.fingerprint import contents_by_source, difference, files_
 from pasargad_output.masking import is_secret_name
 
 # These decide whether and what to release, not how a host is provisioned.
-NOT_PROVISIONING = ("pasargad_converge", "app_release_", "app_build_", "converge_")
+NOT_PROVISIONING = ("pasargad_converge", "pasargad_rotate", "app_release_", "app_build_", "converge_")
 # What decides which plays and roles a host gets, and how it is reached.
 IDENTITY = ("inventory_hostname", "group_names", "ansible_host")
 
