@@ -20,3 +20,14 @@ def test_the_proxy_and_the_shop_agree_on_strict_transport_security() -> None:
         assert roles["web_proxy"][f"web_proxy_{name}"] == wanted
     assert not shared["pasargad_hsts_include_subdomains"]
     assert not shared["pasargad_hsts_preload"]
+
+
+def test_the_release_starts_with_the_environment_that_the_run_made() -> None:
+    """Check mode does not write it: a release that asked for the newest one on the host would foretell nothing."""
+    plays = yaml.safe_load((ROOT / "playbooks/deploy.yml").read_text())
+    release = next(role for play in plays for role in play.get("roles", []) if role["role"] == "app_release")
+    assert release["app_release_env_digest"] == "{{ app_env_digest | default('') }}"
+    assert release["app_release_env_foretold"] == "{{ app_env_foretold | default(false) }}"
+    facts = (ROOT / "roles/app_env/tasks/write.yml").read_text()
+    assert "app_env_digest:" in facts
+    assert "app_env_foretold:" in facts
