@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pasargad_ops import go_back_in_time, units
+from pasargad_ops import go_back_in_time, status, units
 from pasargad_ops.artefact import parse_release
 from pasargad_ops.lease import owner_process, read_lease
 from pasargad_ops.outcome import OperationError, Refused
@@ -135,6 +135,7 @@ def test_the_database_is_as_it_was_and_the_shop_stays_closed(shop: Shop) -> None
     assert config.maintenance_file.exists() and shop.units == [f"stop {units.worker('blue')}"]
     assert "run deploy.yml" in words and f"rm {config.maintenance_file}" in words
     assert shop.host.audit()[-1]["result"] == "restored" and read_lease(config) is None
+    assert f"the database, from {shop.dump.name} by ali" in status.describe(status.gather(config))
     assert [path.name for path in config.backup_dir.iterdir()] == [shop.dump.name], "the script is gone"
 
 
