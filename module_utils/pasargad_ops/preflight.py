@@ -26,6 +26,8 @@ from .work import newest_env
 OK, WARNING, ERROR = "ok", "warning", "error"
 CONVERGE = "run deploy.yml -e pasargad_converge=full"
 POOLER = "pgbouncer.service"
+# Longer than PgBouncer lets a query wait for a server: only then does it say why there is none.
+POOLER_SECONDS = 45.0
 POOLER_HIDES = ("server login has been failing", "server login failed", "query_wait_timeout")
 SPARE_MEMORY_BYTES = 128 * 2**20
 CERTIFICATE_DAYS = 14
@@ -117,7 +119,7 @@ def database(around: Circumstances) -> Iterator[Finding]:
     pooled = direct | {libpq: around.settings[name] for libpq, name in names.items()}
     for thing, environment in (("database", direct), ("pooler", pooled)):
         environment["PGCONNECT_TIMEOUT"] = "5"
-        done = shell.run(["psql", "-XAtqc", "SHOW server_version"], env=environment, timeout=15, check=False)
+        done = shell.run(["psql", "-XAtqc", "SHOW server_version"], env=environment, timeout=POOLER_SECONDS, check=False)
         if done.code == 0:
             yield Finding(OK, thing, f"PostgreSQL {done.stdout.split()[0]} answers {environment['PGUSER']}")
         else:
