@@ -119,7 +119,8 @@ def database(around: Circumstances) -> Iterator[Finding]:
     pooled = direct | {libpq: around.settings[name] for libpq, name in names.items()}
     for thing, environment in (("database", direct), ("pooler", pooled)):
         environment["PGCONNECT_TIMEOUT"] = "5"
-        done = shell.run(["psql", "-XAtqc", "SHOW server_version"], env=environment, timeout=POOLER_SECONDS, check=False)
+        ask = ["psql", "-XAtqc", "SHOW server_version"]
+        done = shell.run(ask, env=environment, timeout=POOLER_SECONDS, check=False)
         if done.code == 0:
             yield Finding(OK, thing, f"PostgreSQL {done.stdout.split()[0]} answers {environment['PGUSER']}")
         else:
