@@ -143,7 +143,7 @@ def refusal_behind_pooler(stderr: str) -> str:
     """
     if not any(words in stderr for words in POOLER_HIDES):
         return ""
-    told = [line for line in units.journal_tail(POOLER, since=time.time() - 120) if "login failed:" in line]
+    told = [line for line in units.journal_tail(POOLER, since=time.time() - 60, lines=400) if "login failed:" in line]
     return told[-1].partition("login failed:")[2].strip() if told else ""
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.bad_input.refusal import only_message, unharmed
+from tests.e2e.bad_input.refusal import only_message, serving, unharmed
 from tests.shop import DOMAIN, Shop
 from tests.web import Web
 
@@ -95,4 +95,4 @@ def test_an_expired_certificate(shop: Shop, web: Web, release: str, tmp_path: Pa
     # The settings have gone back, and what the refused run had applied of the other ones goes back with them.
     shop.deploy().require()
     assert '"mode": "acme"' in shop.on("store1", "cat /etc/pasargad/tls/tls.json").require().output
-    unharmed(shop, web, release)
+    unharmed(shop, web, serving(shop))

@@ -50,13 +50,13 @@ def test_psql_says_why_before_it_says_that_it_lost_the_connection() -> None:
     ],
 )
 def test_what_the_pooler_hides_stands_in_its_journal(monkeypatch: pytest.MonkeyPatch, told: str, mend: str) -> None:
-    lines = ["S: login failed: FATAL: something of before", f"S: login failed: {told}", "C-0x5: pooler error: no"]
-    monkeypatch.setattr(units, "journal_tail", lambda unit, since: lines)
+    said = ["S: login failed: FATAL: something of before", f"S: login failed: {told}", "C-0x5: pooler error: no"]
+    monkeypatch.setattr(units, "journal_tail", lambda unit, since, lines: said)
     hidden = "FATAL:  server login has been failing, try again later\nconnection to server was lost"
     assert refusal_behind_pooler(hidden) == told
     assert mend in database_hint(refusal_behind_pooler(hidden))
     assert refusal_behind_pooler("connection refused") == "", "the pooler itself is away: its journal tells nothing"
-    monkeypatch.setattr(units, "journal_tail", lambda unit, since: ["C-0x5: pooler error: no"])
+    monkeypatch.setattr(units, "journal_tail", lambda unit, since, lines: ["C-0x5: pooler error: no"])
     assert refusal_behind_pooler(hidden) == ""
 
 
