@@ -48,16 +48,22 @@ def product_refresh(product: Product) -> None:
 
 
 def image_add(
-    *, product: Product, content: bytes, alt: str, variant: Variant | None = None, position: int | None = None
+    *,
+    product: Product,
+    content: bytes,
+    alt: str,
+    variant: Variant | None = None,
+    position: int | None = None,
+    rendered: pictures.Rendered | None = None,
 ) -> ProductImage:
     """Store a picture and its renditions under names that follow from the content; the same picture is added once.
 
-    Raises PictureRefused.
+    `rendered` is what `pictures.render` made of the content, if that was done elsewhere. Raises PictureRefused.
     """
     digest = pictures.digest_of(content)
     if known := ProductImage.objects.filter(product=product, digest=digest).first():
         return known
-    rendered = pictures.render(content)
+    rendered = rendered or pictures.render(content)
     base = f"products/{digest[:2]}/{digest[:20]}"
     stored = [
         {

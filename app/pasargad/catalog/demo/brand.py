@@ -43,7 +43,7 @@ def still_life() -> tuple[Scene, dict[str, Finish]]:
 
 def draw_scenes(folder: Path) -> None:
     """hero-*.{avif,webp,jpg} for light and dark pages, and share.jpg."""
-    studio = Studio(*still_life())
+    studio = Studio(*still_life(), patience=2)
     for name, paper in (("hero", LIGHT), ("hero-dark", DARK)):
         picture = studio.shoot(Shot(10, 15, paper, fill=0.86, width=1280, height=900, centre=(0.48, 0.53)))
         for width in (640, 1280):

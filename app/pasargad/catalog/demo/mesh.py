@@ -23,6 +23,7 @@ class Mesh:
     part: str = "main"
     wrap: bool = False
     layered: bool = True
+    cuts: int = 0  # how often `split` cut the facets; they stand in its order
 
     def map(self, change: Callable[[Point], Point]) -> Mesh:
         """The same mesh with every point changed."""
@@ -32,7 +33,15 @@ class Mesh:
             self.part,
             self.wrap,
             self.layered,
+            self.cuts,
         )
+
+    def uncut(self) -> list[list[Point]]:
+        """The facets as they were before they were cut for the second time."""
+        if self.cuts < 2:
+            return self.facets
+        each = iter(self.facets)
+        return [[a[0], b[1], c[2]] for a, b, c, _ in zip(each, each, each, each, strict=True)]
 
 
 Scene = list[Mesh]
@@ -104,7 +113,7 @@ def resample(points: Sequence[Flat], step: float) -> list[Flat]:
 def lathe(
     profile: Sequence[Flat],
     *,
-    segments: int = 120,
+    segments: int = 96,
     radius: Callable[[float, float], float] | None = None,
     curved: bool = True,
     step: float = LAYER / 2,
@@ -140,7 +149,7 @@ def facetted(
         for k in range(segments):
             n = (k + 1) % segments
             facets += [[low[k], low[n], high[k]], [low[n], high[n], high[k]]]
-    return [Mesh(facets=[p for f in facets for p in split(f, detail)], layered=False)]
+    return [Mesh(facets=[p for f in facets for p in split(f, detail)], layered=False, cuts=detail)]
 
 
 def split(triangle: list[Point], times: int) -> list[list[Point]]:
@@ -163,7 +172,7 @@ def solid(points: Sequence[Point], faces: Sequence[Sequence[int]], detail: int =
     for face in faces:
         for k in range(1, len(face) - 1):
             facets += split([points[face[0]], points[face[k]], points[face[k + 1]]], detail)
-    return [Mesh(facets=facets, layered=False)]
+    return [Mesh(facets=facets, layered=False, cuts=detail)]
 
 
 def circle(radius: float, count: int = 48, start: float = 0.0) -> Loop:
@@ -186,7 +195,7 @@ def rectangle(width: float, depth: float, corner: float = 3.0) -> Loop:
     return loop
 
 
-def close(loop: Sequence[Flat], step: float = 4.0) -> Loop:
+def close(loop: Sequence[Flat], step: float = 6.0) -> Loop:
     """The loop's points plus more on its long edges."""
     return resample([*loop, loop[0]], step)[:-1]
 
@@ -216,7 +225,7 @@ def plate(loop: Sequence[Flat], z: float, hole: Sequence[Flat] | None = None) ->
     cx, cy = sum(p[0] for p in loop) / len(loop), sum(p[1] for p in loop) / len(loop)
     inner = hole if hole is not None else [(cx + (x - cx) * 0.001, cy + (y - cy) * 0.001) for x, y in loop]
     gap = max(math.hypot(a[0] - b[0], a[1] - b[1]) for a, b in zip(loop, inner, strict=True))
-    rings = max(1, round(gap / 3.2))
+    rings = max(1, round(gap / 4.5))
     rows = [
         [
             (ox + (ix - ox) * k / rings, oy + (iy - oy) * k / rings, z)

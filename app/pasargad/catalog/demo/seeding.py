@@ -103,10 +103,10 @@ def draw_pictures(goods: list[Good]) -> Iterator[Good]:
     """Draw and store the pictures, on every processor; yields each good when it is done."""
     # Spawned, not forked: a child must not hold our database connection.
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for good, drawn in zip(goods, pool.map(pictures.draw, goods), strict=True):
+        for good, drawn in zip(goods, pool.map(pictures.ready, goods), strict=True):
             product = Product.objects.get(slug=good.slug)
-            for place, (alt, content) in enumerate(drawn):
-                image_add(product=product, content=content, alt=alt, position=place)
+            for place, (alt, content, rendered) in enumerate(drawn):
+                image_add(product=product, content=content, alt=alt, position=place, rendered=rendered)
             product_refresh(product)
             yield good
 

@@ -7,23 +7,22 @@ maps seen from the sun and from a few places of the sky. A host needs nothing fo
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import itemgetter
+from functools import cache
+from itertools import islice, pairwise
+from operator import itemgetter, mul
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from .lights import Blockers, Lighting, Lit, Veil, corners
 from .mesh import Mesh, Point, Scene, cross, unit
 
 Colour = tuple[int, int, int]
 
 OVERSAMPLE = 2
-SOFT = 4  # paper and shadows have no edges: they are drawn so many times smaller
-SUN = unit((-0.62, -0.50, 0.86))
-SKY = [unit(p) for p in ((0.75, -0.35, 0.7), (-0.2, -0.9, 0.55), (0.3, 0.6, 0.9), (-0.85, 0.3, 0.6), (0.05, -0.1, 1.0))]
-MAP_SIZE = 300
+SOFT = 8  # paper and shadows have no edges: they are drawn so many times smaller
+EDGE = 150  # a face this far outside of the picture is left out
 
 
 @dataclass(frozen=True)
@@ -51,28 +50,41 @@ class Shot:
 class Studio:
     """A scene under its lights; several shots share what the lights see."""
 
-    def __init__(self, scene: Scene, finishes: Mapping[str, Finish], sun: Point = SUN) -> None:
+    def __init__(self, scene: Scene, finishes: Mapping[str, Finish], *, patience: int = 1) -> None:
+        """With more patience shadows have smaller steps."""
         self.scene, self.finishes = scene, finishes
-        self.light = Lighting(scene, sun)
+        self.light = Lighting(scene, patience)
+        self.glowing = Blockers((mesh for mesh in scene if finishes[mesh.part].glow), self.light.grain)
+        self.parts = {mesh.part for mesh in scene}
+        self.kept: list[Kept] = [[[None] * len(row) for row in mesh.rows] for mesh in scene]
 
     def shoot(self, shot: Shot) -> Image.Image:
-        """One picture; the same scene and shot give the same pixels."""
-        scene, finishes = self.scene, self.finishes
-        camera = Camera(scene, shot)
-        canvas = cast_shadow(sweep(shot), camera, shot, self.light)
-        canvas = canvas.resize((shot.width * OVERSAMPLE, shot.height * OVERSAMPLE), Image.Resampling.BICUBIC)
-        lamps = any(finishes[mesh.part].glow for mesh in scene)
+        """One picture; the same scene and shots give the same pixels."""
+        camera = Camera(self.scene, shot)
+        paper = cast_shadow(sweep(shot), camera, shot, self.light)
+        lamps = halo(self.glowing, camera, shot) if self.glowing.faces else None
         if lamps:
-            canvas = halo(canvas, scene, finishes, camera, 0.55)
+            paper = shine(paper, lamps, 0.55)
+        canvas = paper.resize((shot.width, shot.height), Image.Resampling.BILINEAR)
+        # Each pixel of the paper becomes four alike, and one again at the end.
+        canvas = canvas.resize((camera.width, camera.height), Image.Resampling.NEAREST)
         draw = ImageDraw.Draw(canvas)
-        painters = {mesh.part: Painter(finishes[mesh.part], shot.backdrop, camera, self.light) for mesh in scene}
-        faces = [face for mesh in scene for face in visible(mesh, painters[mesh.part], camera)]
-        faces.sort(key=itemgetter(0), reverse=True)
-        for _, polygon, colour in faces:
-            draw.polygon(polygon, fill=colour)
-        if lamps:
-            canvas = halo(canvas, scene, finishes, camera, 0.30)
-        return canvas.reduce(OVERSAMPLE)
+        for _, polygon, ink in self.faces(shot, camera):
+            draw.polygon(polygon, fill=ink)
+        # Light adds up evenly, so it may be added to the smaller picture.
+        picture = canvas.reduce(OVERSAMPLE)
+        return shine(picture, lamps, 0.30) if lamps else picture
+
+    def faces(self, shot: Shot, camera: Camera) -> list[Drawn]:
+        """What the camera sees, from far to near."""
+        sun = self.light.sun.light
+        shades = {part: painter(self.finishes[part], shot.backdrop, camera, sun) for part in self.parts}
+        seen: list[Drawn] = []
+        for mesh, kept in zip(self.scene, self.kept, strict=True):
+            add_facets(seen, mesh.facets, shades[mesh.part], camera, self.light)
+            add_grid(seen, mesh, shades[mesh.part], camera, self.light, kept)
+        seen.sort(key=itemgetter(0), reverse=True)
+        return seen
 
 
 class Camera:
@@ -81,8 +93,7 @@ class Camera:
     def __init__(self, scene: Scene, shot: Shot) -> None:
         a, e = math.radians(shot.azimuth), math.radians(shot.elevation)
         points = [p for mesh in scene for group in (mesh.rows, mesh.facets) for row in thinned(group) for p in row[::2]]
-        low = [min(p[k] for p in points) for k in range(3)]
-        high = [max(p[k] for p in points) for k in range(3)]
+        low, high = corners(points)
         mid = tuple((low[k] + high[k]) / 2 for k in range(3))
         size = math.dist(low, high)
         away = (math.sin(a) * math.cos(e), -math.cos(a) * math.cos(e), math.sin(e))
@@ -91,25 +102,27 @@ class Camera:
         self.right = (math.cos(a), math.sin(a), 0.0)
         self.up = cross(away, self.right)
         self.scale, self.ox, self.oy = 1.0, 0.0, 0.0
-        flat = [self.project(p) for p in points]
-        x0, x1 = min(p[0] for p in flat), max(p[0] for p in flat)
-        y0, y1 = min(p[1] for p in flat), max(p[1] for p in flat)
-        width, height = shot.width * OVERSAMPLE, shot.height * OVERSAMPLE
-        self.scale = min(width * shot.fill / (x1 - x0), height * shot.fill / (y1 - y0))
-        self.ox = width * shot.centre[0] - self.scale * (x0 + x1) / 2
-        self.oy = height * shot.centre[1] - self.scale * (y0 + y1) / 2
+        (x0, y0, _), (x1, y1, _) = corners(self.project_all(points))
+        self.width, self.height = shot.width * OVERSAMPLE, shot.height * OVERSAMPLE
+        self.scale = min(self.width * shot.fill / (x1 - x0), self.height * shot.fill / (y1 - y0))
+        self.ox = self.width * shot.centre[0] - self.scale * (x0 + x1) / 2
+        self.oy = self.height * shot.centre[1] - self.scale * (y0 + y1) / 2
 
     def project(self, p: Point) -> Point:
         """Pixel x, pixel y and the distance from the eye."""
-        dx, dy, dz = p[0] - self.eye[0], p[1] - self.eye[1], p[2] - self.eye[2]
-        r, u, w = self.right, self.up, self.away
-        depth = -(dx * w[0] + dy * w[1] + dz * w[2])
-        k = self.scale / depth
-        return (
-            self.ox + (dx * r[0] + dy * r[1] + dz * r[2]) * k,
-            self.oy - (dx * u[0] + dy * u[1] + dz * u[2]) * k,
-            depth,
-        )
+        return self.project_all([p])[0]
+
+    def project_all(self, points: Iterable[Point]) -> list[Point]:
+        """The same for many points: one expression, as calls would take most of the time."""
+        (rx, ry, _), (ux, uy, uz), (wx, wy, wz) = self.right, self.up, self.away
+        er, eu, ew = (sum(map(mul, self.eye, way)) for way in (self.right, self.up, self.away))
+        ox, oy, scale = self.ox, self.oy, self.scale
+        return [
+            (ox + (x * rx + y * ry - er) * k, oy - (x * ux + y * uy + z * uz - eu) * k, depth)
+            for x, y, z in points
+            for depth in (ew - x * wx - y * wy - z * wz,)
+            for k in (scale / depth,)
+        ]
 
 
 def thinned(group: list[list[Point]]) -> list[list[Point]]:
@@ -117,154 +130,70 @@ def thinned(group: list[list[Point]]) -> list[list[Point]]:
     return [*group[:-1:3], *group[-1:]]
 
 
-class DepthMap:
-    """What a far light sees first: for each cell the reach (along the light) of the nearest face."""
-
-    def __init__(self, faces: list[list[Point]], light: Point) -> None:
-        self.light = light
-        self.u = unit(cross(light, (0.0, 1.0, 0.02)))
-        self.v = cross(light, self.u)
-        flat = [[self.flatten(p) for p in face] for face in faces]
-        xs = [p[0] for face in flat for p in face]
-        ys = [p[1] for face in flat for p in face]
-        self.k = (MAP_SIZE - 8) / max(max(xs) - min(xs), max(ys) - min(ys), 1.0)
-        self.ox, self.oy = 4 - min(xs) * self.k, 4 - min(ys) * self.k
-        image = Image.new("F", (MAP_SIZE, MAP_SIZE), -1e9)
-        draw = ImageDraw.Draw(image)
-        shapes = [(sum(p[2] for p in face) / len(face), face) for face in flat]
-        shapes.sort(key=lambda item: item[0])
-        for reach, face in shapes:
-            draw.polygon([(p[0] * self.k + self.ox, p[1] * self.k + self.oy) for p in face], fill=reach)
-        self.cells = array("f", image.tobytes())
-
-    def flatten(self, p: Point) -> Point:
-        u, v, w = self.u, self.v, self.light
-        return (
-            p[0] * u[0] + p[1] * u[1] + p[2] * u[2],
-            p[0] * v[0] + p[1] * v[1] + p[2] * v[2],
-            p[0] * w[0] + p[1] * w[1] + p[2] * w[2],
-        )
-
-    def open(self, p: Point, bias: float, taps: tuple[tuple[float, float], ...]) -> float:
-        """How much of the light reaches the point, from 0 to 1."""
-        x, y, reach = self.flatten(p)
-        x, y, reach = x * self.k + self.ox, y * self.k + self.oy, reach + bias
-        cells, seen = self.cells, 0
-        for dx, dy in taps:
-            i, j = int(x + dx), int(y + dy)
-            if not (0 <= i < MAP_SIZE and 0 <= j < MAP_SIZE) or cells[j * MAP_SIZE + i] < reach:
-                seen += 1
-        return seen / len(taps)
+# Distance, corners, colour.
+Drawn = tuple[float, Sequence[float] | Sequence[tuple[float, float]], int]
+Kept = list[list[Lit | None]]
+Shade = Callable[[float, float, float, float, float], int]
 
 
-SUN_TAPS = (
-    (-2.5, -1.0),
-    (1.0, -2.5),
-    (2.5, 1.0),
-    (-1.0, 2.5),
-    (0.0, 0.0),
-    (-4.0, 3.0),
-    (4.0, -3.0),
-    (3.5, 4.0),
-    (-3.5, -4.0),
-)
-SKY_TAPS = ((-3.0, -2.0), (3.0, 2.0), (-2.0, 3.5), (2.0, -3.5), (0.0, 0.0))
-
-
-class Lighting:
-    """The sun and the sky with their depth maps."""
-
-    def __init__(self, scene: Scene, sun: Point) -> None:
-        self.blockers = [face for mesh in scene for face in coarse(mesh)]
-        self.sun = DepthMap(self.blockers, sun)
-        self.sky = [DepthMap(self.blockers, way) for way in SKY]
-        spans = [
-            max(p[k] for f in self.blockers for p in f) - min(p[k] for f in self.blockers for p in f) for k in range(3)
-        ]
-        self.bias = max(spans) * 0.028
-
-    def veil(self, at: Point, normal: Point) -> Veil:
-        """The share of the sun and of the sky that reaches a place, looked up a little above the face."""
-        lift = self.bias
-        p = (at[0] + normal[0] * lift, at[1] + normal[1] * lift, at[2] + normal[2] * lift)
-        w = self.sun.light
-        facing_sun = normal[0] * w[0] + normal[1] * w[1] + normal[2] * w[2] > -0.05
-        lit = self.sun.open(p, lift * 0.6, SUN_TAPS) if facing_sun else 0.0
-        seen = total = 0.0
-        for place in self.sky:
-            w = place.light
-            amount = normal[0] * w[0] + normal[1] * w[1] + normal[2] * w[2] + 0.30
-            if amount > 0:
-                total += amount
-                seen += amount * place.open(p, lift * 0.6, SKY_TAPS)
-        return lit, (seen / total if total else 0.35)
-
-
-def coarse(mesh: Mesh) -> Iterator[list[Point]]:
-    """The mesh with fewer faces, good enough to throw a shadow."""
-    yield from mesh.facets
-    rows = mesh.rows
-    if len(rows) < 2:
-        return
-    down = sorted({*range(0, len(rows), 5 if len(rows) > 30 else 1), len(rows) - 1})
-    count = len(rows[0])
-    across = [*range(0, count, 3 if count > 30 else 1)]
-    across = [*across, 0] if mesh.wrap else sorted({*across, count - 1})
-    for a, b in pairwise(down):
-        low, high = rows[a], rows[b]
-        for c, d in pairwise(across):
-            yield [low[c], low[d], high[d], high[c]]
-
-
-Drawn = tuple[float, list[tuple[float, float]], Colour]
-Veil = tuple[float, float]  # how much sun and how much sky a place sees
-VEIL_STEP = 3  # rows and columns that share one look at the depth maps
-
-
-def visible(mesh: Mesh, painter: Painter, camera: Camera) -> Iterator[Drawn]:
-    """The faces that look at the camera: distance, polygon, colour."""
-    for facet in mesh.facets:
-        flat = [camera.project(p) for p in facet]
-        area = sum(p[0] * q[1] - p[1] * q[0] for p, q in zip(flat, [*flat[1:], flat[0]], strict=True))
-        if area >= 0:
+def add_facets(seen: list[Drawn], facets: list[list[Point]], shade: Shade, camera: Camera, light: Lighting) -> None:
+    """Add the facets that look at the camera."""
+    flat = iter(camera.project_all([p for facet in facets for p in facet]))
+    for facet in facets:
+        places = [(x, y) for x, y, _ in islice(flat, len(facet))]
+        if sum([p[0] * q[1] - p[1] * q[0] for p, q in zip(places, [*places[1:], places[0]], strict=True)]) >= 0:
             continue
-        n = unit(newell(facet))
-        veil = painter.light.veil(centre(facet), n)
-        yield sum(p[2] for p in flat) / len(flat), [(p[0], p[1]) for p in flat], painter.shade(*n, veil)
-    before = [camera.project(p) for p in mesh.rows[0]] if mesh.rows else []
-    veils: dict[tuple[int, int], Veil] = {}
-    for number in range(1, len(mesh.rows)):
-        low, high = mesh.rows[number - 1], mesh.rows[number]
-        after = [camera.project(p) for p in high]
+        n, middle = unit(newell(facet)), centre(facet)
+        far = camera.project(middle)[2]
+        seen.append((far, places, shade(*light.fall(n, light.veil(middle, n)))))
+
+
+def add_grid(seen: list[Drawn], mesh: Mesh, shade: Shade, camera: Camera, light: Lighting, kept: Kept) -> None:
+    """Add the faces of a grid that look at the camera and are in the picture; `kept` are those of earlier pictures."""
+    veils: dict[tuple[int, int, int], Veil] = {}
+    root, add = math.sqrt, seen.append
+    share = max(
+        1, (4 if len(mesh.rows) > 24 else 2) // light.patience
+    )  # rows and columns that share one look at the depth maps
+    right, bottom = camera.width + EDGE, camera.height + EDGE
+    upper = camera.project_all(mesh.rows[0]) if mesh.rows else []
+    for number, (low, high) in enumerate(pairwise(mesh.rows), 1):
+        lower, upper, line = upper, camera.project_all(high), kept[number]
         tilt = (0.12 if number % 2 else -0.12) if mesh.layered else 0.0
-        for c in range(0 if mesh.wrap else 1, len(low)):
-            a, b, e, d = before[c - 1], before[c], after[c], after[c - 1]
-            if (e[0] - a[0]) * (d[1] - b[1]) - (e[1] - a[1]) * (d[0] - b[0]) >= 0:
+        lines = [line for row in (lower, upper, low, high) for line in neighbours(row, mesh.wrap)]
+        for c, (a, b, d, e, p, q, s, r) in enumerate(zip(*lines, strict=True)):
+            (ax, ay, far), (bx, by, _), (dx, dy, _), (ex, ey, near) = a, b, d, e
+            if (ex - ax) * (dy - by) - (ey - ay) * (dx - bx) >= 0:
                 continue
-            nx, ny, nz = cross_of(low[c - 1], high[c], low[c], high[c - 1])
-            length = math.sqrt(nx * nx + ny * ny + nz * nz)
-            if length < 1e-9:
+            if not (-EDGE < ex < right and -EDGE < ey < bottom):
                 continue
-            nx, ny, nz = nx / length, ny / length, nz / length
-            key = (number // VEIL_STEP, c // VEIL_STEP)
-            veil = veils.get(key)
-            if veil is None:
-                veil = veils[key] = painter.light.veil(high[c], (nx, ny, nz))
-            colour = painter.shade(nx, ny, nz + tilt * (1 - abs(nz)), veil)
-            yield (a[2] + e[2]) / 2, [(a[0], a[1]), (b[0], b[1]), (e[0], e[1]), (d[0], d[1])], colour
-        before = after
+            lit = line[c]
+            if lit is None:
+                (px, py, pz), (qx, qy, qz), (sx, sy, sz), (rx, ry, rz) = p, q, s, r
+                ux, uy, uz, vx, vy, vz = rx - px, ry - py, rz - pz, sx - qx, sy - qy, sz - qz
+                nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+                size = root(nx * nx + ny * ny + nz * nz)
+                if size < 1e-9:
+                    continue
+                nx, ny, nz = nx / size, ny / size, nz / size
+                # Round a corner one sees another part of the sky.
+                way = 9 * int(nx * 1.3 + 1.5) + 3 * int(ny * 1.3 + 1.5) + int(nz * 1.3 + 1.5)
+                key = (number // share, c // share, way)
+                veil = veils.get(key)
+                if veil is None:
+                    veil = veils[key] = light.veil(r, (nx, ny, nz))
+                lit = line[c] = light.fall((nx, ny, nz + tilt * (1 - abs(nz))), veil)
+            add(((far + near) / 2, (ax, ay, bx, by, ex, ey, dx, dy), shade(*lit)))
+
+
+def neighbours(row: list[Point], wrap: bool) -> tuple[list[Point], list[Point]]:
+    """Each point of a row with the one after it: those on the left, those on the right."""
+    return ([row[-1], *row[:-1]], row) if wrap else (row[:-1], row[1:])
 
 
 def centre(face: list[Point]) -> Point:
-    k = 1 / len(face)
-    return (sum(p[0] for p in face) * k, sum(p[1] for p in face) * k, sum(p[2] for p in face) * k)
-
-
-def cross_of(a: Point, b: Point, c: Point, d: Point) -> Point:
-    """(b - a) x (d - c)."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = d[0] - c[0], d[1] - c[1], d[2] - c[2]
-    return (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
+    x, y, z = map(sum, zip(*face, strict=True))
+    return (x / len(face), y / len(face), z / len(face))
 
 
 def newell(face: list[Point]) -> Point:
@@ -277,32 +206,42 @@ def newell(face: list[Point]) -> Point:
     return (x, y, z)
 
 
-class Painter:
-    """Turns a normal and what the place sees of sun and sky into the colour of one finish."""
+def painter(finish: Finish, backdrop: Colour, camera: Camera, sun: Point) -> Shade:
+    """What turns a normal and what its place sees of sun and sky into the colour of one finish.
 
-    def __init__(self, finish: Finish, backdrop: Colour, camera: Camera, light: Lighting) -> None:
-        self.finish, self.light = finish, light
-        self.ramp = gradient(finish, backdrop)
-        self.view, self.sun = camera.away, light.sun.light
-        self.half = unit((self.view[0] + self.sun[0], self.view[1] + self.sun[1], self.view[2] + self.sun[2]))
+    A function with its own variables: it runs for each face, and looking them up in an object takes a while.
+    """
+    ramp = gradient(finish, backdrop)
+    inks = [pack(colour) for colour in ramp]
+    gloss = finish.gloss
+    # Below it no gloss could be seen.
+    dull = (0.01 / gloss) ** (1 / 22) if gloss else 1.0
+    (vx, vy, vz), (sx, sy, sz) = camera.away, sun
+    hx, hy, hz = unit((vx + sx, vy + sy, vz + sz))
 
-    def shade(self, nx: float, ny: float, nz: float, veil: Veil) -> Colour:
-        view, sun, half = self.view, self.sun, self.half
-        facing = nx * view[0] + ny * view[1] + nz * view[2]
-        facing = facing if facing > 0 else 0.0
-        direct = nx * sun[0] + ny * sun[1] + nz * sun[2]
-        direct = direct if direct > 0 else 0.0
-        if self.finish.glow:
-            lum = 0.26 + 0.42 * facing + 0.24 * direct + 0.06 * nz
-            return self.ramp[min(255, max(0, int(lum * 255)))]
-        lit, sky = veil
-        lum = 0.60 * direct * lit + 0.46 * sky * (0.62 + 0.38 * nz) + 0.09 * (1 - facing) ** 4 + 0.10 - 0.05 * nz
-        colour = self.ramp[min(255, max(0, int(lum * 256)))]
-        shine = self.finish.gloss * lit * max(0.0, nx * half[0] + ny * half[1] + nz * half[2]) ** 22
-        if shine < 0.01:
-            return colour
-        r, g, b = colour
-        return (int(r + (255 - r) * shine), int(g + (255 - g) * shine), int(b + (255 - b) * shine))
+    def glowing(nx: float, ny: float, nz: float, _: float, __: float) -> int:
+        facing, direct = nx * vx + ny * vy + nz * vz, nx * sx + ny * sy + nz * sz
+        lum = 0.26 + 0.42 * max(0.0, facing) + 0.24 * max(0.0, direct) + 0.06 * nz
+        return inks[min(255, max(0, int(lum * 255)))]
+
+    def shade(nx: float, ny: float, nz: float, lum: float, lit: float) -> int:
+        edge = 1 - (nx * vx + ny * vy + nz * vz)
+        edge = edge * edge if edge < 1 else 1.0
+        place = int((lum + 0.09 * edge * edge) * 256)
+        place = place if 0 <= place < 256 else 0 if place < 0 else 255
+        if lit and (mirrored := nx * hx + ny * hy + nz * hz) > dull:
+            # Tilted layers can outshine a mirror.
+            shine = min(1.0, gloss * lit * mirrored**22)
+            r, g, b = ramp[place]
+            return pack((int(r + (255 - r) * shine), int(g + (255 - g) * shine), int(b + (255 - b) * shine)))
+        return inks[place]
+
+    return glowing if finish.glow else shade
+
+
+def pack(colour: Colour) -> int:
+    """The colour as Pillow keeps it, which it need not look at again."""
+    return colour[0] | colour[1] << 8 | colour[2] << 16
 
 
 def gradient(finish: Finish, backdrop: Colour) -> list[Colour]:
@@ -326,37 +265,41 @@ def blend3(low: object, mid: object, high: object, t: float) -> Colour:
 def sweep(shot: Shot) -> Image.Image:
     """A paper backdrop: lit from the upper left, a little darker to the corners and where wall turns into table."""
     width, height = shot.width * OVERSAMPLE // SOFT, shot.height * OVERSAMPLE // SOFT
-    small = Image.new("RGB", (96, max(2, round(96 * height / width))))
-    pixels = small.load()
-    w, h = small.size
-    for j in range(h):
-        for i in range(w):
-            x, y = i / (w - 1), j / (h - 1)
-            lum = (
-                1.035
-                - 0.20 * ((x - 0.40) ** 2 + (y - 0.42) ** 2)
-                - 0.025 * math.exp(-(((y - 0.56) / 0.16) ** 2))
-                + 0.03 * y
-            )
-            pixels[i, j] = tuple(min(255, int(c * lum + 0.5)) for c in shot.backdrop)  # type: ignore[index]
-    return small.resize((width, height), Image.Resampling.BICUBIC)
+    light = evening(max(2, round(96 * height / width))).resize((width, height), Image.Resampling.BICUBIC)
+    bands = [light.point(lambda v, c=c: v * c + 0.5).convert("L") for c in shot.backdrop]
+    return Image.merge("RGB", bands)
+
+
+@cache
+def evening(height: int) -> Image.Image:
+    """How bright the paper is, 96 places wide."""
+    image = Image.new("F", (96, height))
+    image.putdata(
+        [
+            1.035
+            - 0.20 * ((x - 0.40) ** 2 + (y - 0.42) ** 2)
+            - 0.025 * math.exp(-(((y - 0.56) / 0.16) ** 2))
+            + 0.03 * y
+            for y in (j / (height - 1) for j in range(height))
+            for x in (i / 95 for i in range(96))
+        ]
+    )
+    return image
 
 
 def cast_shadow(canvas: Image.Image, camera: Camera, shot: Shot, light: Lighting) -> Image.Image:
     """The sun's shadow on the table and the dark line where things touch it."""
     lx, ly, lz = light.sun.light
-    table = min(p[2] for face in light.blockers for p in face)
+    table, points = light.table, light.blockers.points
+    thrown = [(x - lx / lz * (z - table), y - ly / lz * (z - table), table) for x, y, z in points]
+    ground = [(x / SOFT, y / SOFT) for x, y, _ in camera.project_all(thrown)]
+    feet = [(x / SOFT, y / SOFT) for x, y, _ in camera.project_all([(x, y, table) for x, y, _ in points])]
     far, near = Image.new("L", canvas.size, 0), Image.new("L", canvas.size, 0)
     far_draw, near_draw = ImageDraw.Draw(far), ImageDraw.Draw(near)
-    spread = light.bias / 0.028
-    for face in light.blockers:
-        ground = [
-            camera.project((p[0] - lx / lz * (p[2] - table), p[1] - ly / lz * (p[2] - table), table)) for p in face
-        ]
-        far_draw.polygon([(p[0] / SOFT, p[1] / SOFT) for p in ground], fill=255)
-        if min(p[2] for p in face) - table < spread * 0.07:
-            foot = [camera.project((p[0], p[1], table)) for p in face]
-            near_draw.polygon([(p[0] / SOFT, p[1] / SOFT) for p in foot], fill=255)
+    for face in light.blockers.faces:
+        far_draw.polygon([ground[i] for i in face], fill=255)
+    for face in light.feet:
+        near_draw.polygon([feet[i] for i in face], fill=255)
     unit_ = canvas.width / 480
     wide = far.filter(ImageFilter.GaussianBlur(13 * unit_))
     tight = near.filter(ImageFilter.GaussianBlur(5 * unit_))
@@ -367,22 +310,23 @@ def cast_shadow(canvas: Image.Image, camera: Camera, shot: Shot, light: Lighting
     return Image.composite(Image.new("RGB", canvas.size, tint), canvas, amount)
 
 
-def halo(
-    canvas: Image.Image, scene: Scene, finishes: Mapping[str, Finish], camera: Camera, strength: float
-) -> Image.Image:
-    """Warm light round the parts that glow."""
-    small = (canvas.width // 8, canvas.height // 8)
+def halo(glowing: Blockers, camera: Camera, shot: Shot) -> Image.Image:
+    """How much of the lamps' warm light falls on each place of the picture, much smaller than it."""
+    small = (shot.width * OVERSAMPLE // 8, shot.height * OVERSAMPLE // 8)
     mask = Image.new("L", small, 0)
     draw = ImageDraw.Draw(mask)
-    for mesh in scene:
-        if finishes[mesh.part].glow:
-            for face in coarse(mesh):
-                draw.polygon([(p[0] / 8, p[1] / 8) for p in map(camera.project, face)], fill=255)
-    radius = canvas.width / 8 / 7
-    mask = ImageChops.screen(
+    places = [(x / 8, y / 8) for x, y, _ in camera.project_all(glowing.points)]
+    for face in glowing.faces:
+        draw.polygon([places[i] for i in face], fill=255)
+    radius = small[0] / 7
+    return ImageChops.screen(
         mask.filter(ImageFilter.GaussianBlur(radius)),
         mask.filter(ImageFilter.GaussianBlur(radius / 3)).point(lambda v: v // 3),
     )
-    mask = mask.point(lambda v: int(v * strength)).resize(canvas.size, Image.Resampling.BICUBIC)
-    warm = Image.new("RGB", canvas.size, (255, 178, 92))
-    return ImageChops.screen(canvas, ImageChops.multiply(warm, Image.merge("RGB", (mask, mask, mask))))
+
+
+def shine(canvas: Image.Image, lamps: Image.Image, strength: float) -> Image.Image:
+    """Add the light of lamps."""
+    amount = lamps.point(lambda v: int(v * strength)).resize(canvas.size, Image.Resampling.BICUBIC)
+    bands = [amount.point(lambda v, c=c: v * c // 255) for c in (255, 178, 92)]
+    return ImageChops.screen(canvas, Image.merge("RGB", bands))

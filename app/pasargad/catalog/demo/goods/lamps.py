@@ -22,7 +22,7 @@ CRATERS = (
 
 def moon_lamp() -> Scene:
     """A cratered moon on a three-legged stand."""
-    (sphere,) = ball(0, 0, 0, 56, segments=170)
+    (sphere,) = ball(0, 0, 0, 56, segments=132)
 
     def dent(at: Point) -> Point:
         p = (at[0] / 56, at[1] / 56, at[2] / 56)
@@ -70,7 +70,7 @@ def pleated_lamp() -> Scene:
     def pleats(a: float, _z: float) -> float:
         return 1 + 0.045 * (2 / math.pi) * math.asin(math.sin(36 * a))
 
-    shade = lathe(profile, segments=288, radius=pleats, curved=False)
+    shade = lathe(profile, segments=144, radius=pleats, curved=False)
     return [*paint("main", foot), *paint("glow", shade)]
 
 
@@ -81,7 +81,7 @@ def spiral_lamp() -> Scene:
     def fins(a: float, z: float) -> float:
         return 1 + 0.13 * math.cos(8 * a + z * 0.05)
 
-    body = lathe([(30, 14), (40, 40), (42, 74), (33, 112), (20, 140), (0.5, 152)], segments=200, radius=fins)
+    body = lathe([(30, 14), (40, 40), (42, 74), (33, 112), (20, 140), (0.5, 152)], segments=160, radius=fins)
     return [*paint("main", foot), *paint("glow", body)]
 
 

@@ -59,8 +59,8 @@ def fox() -> Scene:
 def owl() -> Scene:
     """A round owl with ringed eyes."""
     body = [(22, 0), (34, 12), (38, 36), (34, 62), (31, 78), (28, 96), (15, 108), (0.3, 111)]
-    scene = paint("main", scale(lathe(body, segments=110), 1, 0.88, 1))
-    belly = scale(lathe([(4, 0), (20, 12), (24, 34), (16, 54), (2, 62)], segments=80), 1, 0.42, 1)
+    scene = paint("main", scale(lathe(body, segments=88), 1, 0.88, 1))
+    belly = scale(lathe([(4, 0), (20, 12), (24, 34), (16, 54), (2, 62)], segments=64), 1, 0.42, 1)
     scene += paint("accent", move(belly, 0, -21, 8))
     for side in (-1, 1):
         disc = turn(lathe([(16.6, 0), (15, 2.6), (8, 4.6), (0.3, 5)], segments=60, step=0.7), 90, "x")
@@ -88,14 +88,14 @@ def penguin() -> Scene:
 
     def one(size: float) -> Scene:
         body = scale(
-            lathe([(20, 0), (30, 8), (34, 32), (28, 60), (22, 76), (21, 88), (13, 100), (0.3, 104)], segments=100),
+            lathe([(20, 0), (30, 8), (34, 32), (28, 60), (22, 76), (21, 88), (13, 100), (0.3, 104)], segments=80),
             1,
             0.9,
             1,
         )
         scene = paint("main", body)
         front = scale(
-            lathe([(6, 0), (21, 10), (25, 30), (19, 54), (13, 68), (12, 82), (2, 90)], segments=80), 1, 0.5, 1
+            lathe([(6, 0), (21, 10), (25, 30), (19, 54), (13, 68), (12, 82), (2, 90)], segments=64), 1, 0.5, 1
         )
         scene += paint("accent", move(front, 0, -18.5, 4)) + eyes(8, -21.6, 86, 2.9)
         scene += paint("second", cone((0, -19, 80), (0, -36, 76), 5.4, sides=16))
@@ -133,7 +133,7 @@ def whale() -> Scene:
 
 def hedgehog() -> Scene:
     """A hedgehog whose spines hold cards or toothpicks."""
-    scene = paint("accent", ball(0, 0, 0, 34, 44, 29, segments=80))
+    scene = paint("accent", ball(0, 0, 0, 34, 44, 29, segments=64))
     scene = move(scene, z=28)
     scene += paint("accent", cone((0, -34, 24), (0, -66, 18), 17, sides=40, blunt=0.16)) + paint(
         "dark", ball(0, -66, 18.5, 5, segments=24)
@@ -170,7 +170,7 @@ def knot() -> Scene:
             )
         )
     scene = paint("main", tube(path, 11, closed=True, sides=40))
-    return scene + paint("accent", lathe([(34, 0), (34, 14), (32, 16), (8, 17), (8, 34)], curved=False, segments=80))
+    return scene + paint("accent", lathe([(34, 0), (34, 14), (32, 16), (8, 17), (8, 34)], curved=False, segments=64))
 
 
 def bunny() -> Scene:

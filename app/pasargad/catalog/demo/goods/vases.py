@@ -11,7 +11,7 @@ from .props import blades, rosette, soil, twig
 def ridge_vase() -> Scene:
     """Fourteen ridges that lean as they rise."""
     profile = [(27, 0), (37, 14), (43, 42), (34, 80), (25, 104), (30, 126), (28, 126.5), (23, 104), (30, 78)]
-    return lathe(profile, segments=196, radius=lambda a, z: 1 + 0.055 * math.cos(14 * a + z * 0.055))
+    return lathe(profile, segments=154, radius=lambda a, z: 1 + 0.055 * math.cos(14 * a + z * 0.055))
 
 
 def spiral_vase() -> Scene:
@@ -22,7 +22,7 @@ def spiral_vase() -> Scene:
         return 1 / (abs(math.cos(t)) ** 6 + abs(math.sin(t)) ** 6) ** (1 / 6)
 
     profile = [(30, 0), (31, 4), (31, 60), (27, 110), (29, 150), (27, 150.5), (25, 108), (27, 80)]
-    return lathe(profile, segments=176, radius=square)
+    return lathe(profile, segments=136, radius=square)
 
 
 def facet_planter() -> Scene:
@@ -41,7 +41,7 @@ def column_vase() -> Scene:
 
     profile = [(36, 0), (36, 6), (33, 9), (34, 12), (34, 14), (28, 18), (26, 72), (24.5, 126), (26, 129), (31, 134),
                (33, 140), (33, 146), (30, 146.5), (23, 132), (22, 110)]  # fmt: skip
-    return lathe(profile, segments=180, radius=flutes, curved=False)
+    return lathe(profile, segments=140, radius=flutes, curved=False)
 
 
 def bud_vases() -> Scene:
@@ -59,6 +59,6 @@ def bud_vases() -> Scene:
 def wave_planter() -> Scene:
     """A wide bowl whose rim runs in waves, with upright leaves."""
     profile = [(26, 0), (38, 10), (48, 30), (52, 54), (49.5, 54.5), (45, 32), (41, 20)]
-    bowl = lathe(profile, segments=180, radius=lambda a, z: 1 + 0.085 * (z / 54) ** 1.5 * math.cos(9 * a))
+    bowl = lathe(profile, segments=144, radius=lambda a, z: 1 + 0.085 * (z / 54) ** 1.5 * math.cos(9 * a))
     saucer = paint("accent", tray(circle(44, 72), -6, 2, floor=3))
     return [*saucer, *bowl, *soil(44, 44), *blades(44, 96, 40, 11)]
