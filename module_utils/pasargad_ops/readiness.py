@@ -16,6 +16,9 @@ from .outcome import NotReady
 
 WARM_AT_ONCE = 4
 WORKER_HEADER = "x-pasargad-worker"
+LOG_LINES = 30
+# Enough for the tracebacks of all workers of a server.
+CRASH_LINES = 400
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def start_until_ready(config: ReleaseConfig, slot: str, release: str, secrets: t
         if passes >= config.ready_passes:
             return time.monotonic() - began
         if crash.seen(units.show(units.web(slot), "ActiveState", "NRestarts"), time.monotonic() - began):
-            raise crashed(slot, release, slot_log(slot, since=wall - 1, secrets=secrets))
+            raise crashed(slot, release, slot_log(slot, since=wall - 1, secrets=secrets, lines=CRASH_LINES))
         time.sleep(0.1)
     if last.ready:
         last = Readiness(False, last.release, f"it answers as release {last.release or 'without a name'}")
@@ -93,18 +96,25 @@ def start_until_ready(config: ReleaseConfig, slot: str, release: str, secrets: t
 
 
 def crashed(slot: str, release: str, log: list[str]) -> NotReady:
-    """Describe a release whose server ended while it started: the exception, and the last lines of its journal."""
+    """Describe a release whose server ended while it started: the exception, and the lines of its journal up to it.
+
+    Several workers crash at once, and the server ends with the first: the journal's very end is often the middle of
+    another one's traceback.
+    """
+    cause = last_exception(log)
+    if cause:
+        log = log[: len(log) - log[::-1].index(cause)]
     return NotReady(
-        f"release {release} crashes at start on {slot}: {last_exception(log) or 'the server ended'}",
+        f"release {release} crashes at start on {slot}: {cause or 'the server ended'}",
         hint=database_hint("\n".join(log))
         or f"mend the release, then run deploy.yml; on the host: journalctl -u {units.web(slot)} -e",
-        details={"log": log},
+        details={"log": log[-LOG_LINES:]},
     )
 
 
-def slot_log(slot: str, *, since: float, secrets: tuple[str, ...]) -> list[str]:
+def slot_log(slot: str, *, since: float, secrets: tuple[str, ...], lines: int = LOG_LINES) -> list[str]:
     """Return the last lines of a slot's journal with secrets masked."""
-    return [mask(line, secrets) for line in units.journal_tail(units.web(slot), since=since)]
+    return [mask(line, secrets) for line in units.journal_tail(units.web(slot), since=since, lines=lines)]
 
 
 def is_good(status: int, *, closed: bool) -> bool:

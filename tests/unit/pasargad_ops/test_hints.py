@@ -11,6 +11,7 @@ from pasargad_ops import shell, units
 from pasargad_ops.config import WEB_STOP_SECONDS, ReleaseConfig
 from pasargad_ops.manage import database_hint, last_exception
 from pasargad_ops.preflight import refusal_behind_pooler, said_by_server
+from pasargad_ops.readiness import crashed
 from pasargad_ops.release import refused_by_kernel
 from pasargad_ops.shell import CommandFailed, Finished, run
 
@@ -64,6 +65,16 @@ def test_the_last_exception_is_the_cause() -> None:
     log = ["Traceback (most recent call last):", "ValueError: first", "During handling", "app.errors.ShopError: second"]
     assert last_exception([*log, "[7] [INFO] Worker exiting", "Errors happen"]) == "app.errors.ShopError: second"
     assert last_exception(["all is well"]) == ""
+
+
+def test_a_crash_is_told_by_its_exception_not_by_the_middle_of_the_next_traceback() -> None:
+    whole = ["Traceback (most recent call last):", *[f"  File {n}" for n in range(40)], "RuntimeError: broken"]
+    half = ["Worker exiting", "Traceback (most recent call last):", *[f"  File {n}" for n in range(35)]]
+    error = crashed("blue", "abc", [*whole, *half])
+    assert error.message.endswith("RuntimeError: broken")
+    assert error.details["log"][-1] == "RuntimeError: broken"
+    assert len(error.details["log"]) == 30
+    assert crashed("blue", "abc", ["Killed"]).details["log"] == ["Killed"]
 
 
 def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
