@@ -33,8 +33,9 @@ def main(command: str) -> int:
     elif command == "warm_urls":
         print(json.dumps(["/", "/products/"]))
     elif command == "db_worker":
-        while True:
-            time.sleep(60)
+        # It ends with the tests, also when they were killed.
+        while Path("/proc", os.environ["PASARGAD_TESTS_PID"]).exists():
+            time.sleep(1)
     else:
         print(f"Unknown command: {command}", file=sys.stderr)
         return 1
