@@ -23,7 +23,7 @@ from tests.shop_load import Load, kinds
 
 PEER_ROUNDS = 5
 SETTLE_SECONDS = 3.0
-# A round has three switches. The clients leave the machine room for a deploy, so one round is too short for all requests.
+# A round has three switches. The clients leave room for the deploy, so one round is too short for all requests.
 MOST_ROUNDS = 4
 
 
