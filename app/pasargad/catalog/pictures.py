@@ -76,11 +76,12 @@ def render(content: bytes, formats: Formats = FORMATS) -> Rendered:
     widths.append(min(picture.width, WIDTHS[-1]))
     renditions = []
     sized = picture
-    # From large to small, each made of the one before.
+    # From large to small, each made of the one before: half a width is the mean of four pixels.
     for width in sorted(set(widths), reverse=True):
         height = max(1, round(picture.height * width / picture.width))
         if width != sized.width:
-            sized = sized.resize((width, height), Image.Resampling.LANCZOS)
+            half = (sized.width, sized.height) == (2 * width, 2 * height)
+            sized = sized.reduce(2) if half else sized.resize((width, height), Image.Resampling.LANCZOS)
         for name, (encoder, options) in formats.items():
             output = io.BytesIO()
             sized.save(output, encoder, **options)

@@ -105,7 +105,7 @@ def taps(*ways: tuple[int, int]) -> tuple[int, ...]:
     return tuple(j * MAP_SIZE + i for i, j in ways)
 
 
-SUN_TAPS = taps((-2, -1), (1, -2), (2, 1), (-1, 2), (0, 0), (-4, 3), (4, -3), (3, 4), (-3, -4))
+SUN_TAPS = taps((-2, -1), (2, 1), (-1, 3), (1, -3), (0, 0), (-4, 3), (4, -3))
 SKY_TAPS = taps((-3, -2), (3, 2), (-2, 3), (2, -3), (0, 0))
 
 

@@ -92,7 +92,7 @@ class Camera:
 
     def __init__(self, scene: Scene, shot: Shot) -> None:
         a, e = math.radians(shot.azimuth), math.radians(shot.elevation)
-        points = [p for mesh in scene for group in (mesh.rows, mesh.facets) for row in thinned(group) for p in row[::2]]
+        points = [p for mesh in scene for group in (mesh.rows, mesh.facets) for row in thinned(group) for p in row[::3]]
         low, high = corners(points)
         mid = tuple((low[k] + high[k]) / 2 for k in range(3))
         size = math.dist(low, high)
