@@ -36,7 +36,7 @@ def read_server(env: Env) -> Server:
             "GUNICORN_GRACEFUL_TIMEOUT_SECONDS", "how long running requests may finish at a stop", minimum=1
         ),
         keepalive_seconds=env.integer(
-            "GUNICORN_KEEPALIVE_SECONDS", "idle connections stay open; longer than the proxy keeps them", minimum=1
+            "GUNICORN_KEEPALIVE_SECONDS", "idle connections stay open; our proxy keeps none", minimum=1
         ),
         backlog=env.integer("GUNICORN_BACKLOG", "connections that may wait to be accepted", minimum=64),
         max_requests=env.integer("GUNICORN_MAX_REQUESTS", "requests after which a worker is replaced; 0 means never"),
