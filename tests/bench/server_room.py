@@ -127,7 +127,8 @@ def wheels(python: str) -> Path:
             subprocess.run(command, check=True, env={**os.environ, "SSL_CERT_FILE": authorities, "VIRTUAL_ENV": ""})
             partial.rename(target)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            if partial.exists():
+                shutil.rmtree(partial)
     return target
 
 
