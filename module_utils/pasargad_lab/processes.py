@@ -14,10 +14,12 @@ from .shell import run, tool_path, wait_until
 
 # $1 machine, $2 root, $3 bridge, rest: cgroup.procs files of the machine's own cgroup.
 # systemd-nspawn --keep-unit ends with 133 when the host reboots; anything else is the end of the machine.
+# The kernel takes a dead machine's network link away some time later; until then a new one of that name cannot be made.
 SUPERVISOR = """
 machine=$1 root=$2 bridge=$3; shift 3
 for procs in "$@"; do echo $$ >"$procs" || exit 1; done
 while :; do
+    ip link delete "vb-$machine" 2>/dev/null
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --settings=no --boot --directory="$root" \\
         --machine="$machine" --register=no --keep-unit --network-bridge="$bridge" --resolv-conf=off \\
         --timezone=off --link-journal=no
@@ -143,6 +145,7 @@ def power_cut(machine: str, upper: Path, *, seconds: float = 15) -> None:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     remove_cgroups(machine)
+    run(["ip", "link", "delete", f"vb-{machine}"], check=False)
 
 
 def _processes() -> Iterator[Path]:

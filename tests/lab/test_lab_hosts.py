@@ -91,6 +91,19 @@ def test_down_cleans_up_after_kill_9(lab: Lab, victim: str) -> None:
     assert traces(lab) == []
 
 
+def test_a_link_that_a_dead_host_left_is_in_nobodys_way(lab: Lab) -> None:
+    link = f"vb-{lab.host('store1').machine}"
+    lab.up(["store1"])
+    lab.kill(["store1"])
+    run(["ip", "link", "add", link, "type", "veth", "peer", "name", f"left{NUMBER}"])
+    lab.start(["store1"])
+    assert inside(lab, "store1", "hostname") == "store1"
+    lab.kill(["store1"])
+    assert traces(lab) != []
+    lab.down()
+    assert traces(lab) == []
+
+
 def test_concurrent_ups_make_one_host(lab: Lab) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: Lab(NUMBER).up(["store1"]), range(4)))
