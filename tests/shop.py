@@ -153,6 +153,13 @@ class Shop:
     def deploy(self, *arguments: str, timeout: float = 1200) -> Run:
         return self.playbook("deploy.yml", *arguments, timeout=timeout)
 
+    def paths_to_warm(self, host: str = "store1") -> list[str]:
+        """Return the paths that the release which serves on a web host calls worth warming."""
+        ask = (
+            f"curl -sf --unix-socket /run/pasargad/live.sock -H 'X-Forwarded-Proto: https' http://{DOMAIN}/health/warm"
+        )
+        return [str(path) for path in json.loads(self.on(host, ask).require().output)["paths"]]
+
     def on(self, host: str, command: str, *, timeout: float = 120) -> Run:
         """Run a shell command on a lab host as root."""
         return self.lab_run("exec", host, "--", "sh", "-c", command, timeout=timeout)

@@ -32,9 +32,9 @@ def query(shop: Shop, statement: str) -> list[list[str]]:
 
 def pages(shop: Shop) -> list[str]:
     """Return the paths that the shop itself calls worth warming."""
-    paths = json.loads(shop.on("store1", "pasargad-ops manage warm_urls").require().output.splitlines()[-1])
+    paths = shop.paths_to_warm()
     assert paths, "the shop names no page worth warming"
-    return list(paths)
+    return paths
 
 
 def kinds(shop: Shop, *, clients: int) -> list[dict[str, Any]]:

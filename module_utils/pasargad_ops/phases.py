@@ -8,8 +8,6 @@ the host's own files, never from the controller's memory.
 from __future__ import annotations
 
 import dataclasses
-import json
-from concurrent.futures import ThreadPoolExecutor
 
 from . import audit, edge_log, units
 from .artefact import read_release
@@ -17,10 +15,9 @@ from .config import ReleaseConfig
 from .journal import Journal, open_intents
 from .lease import Owner, acquire
 from .lock import held
-from .manage import manage
 from .migrate import expand
 from .outcome import OperationError, Outcome, Refused
-from .readiness import look, start_until_ready, warm
+from .readiness import look, paths_to_warm, start_until_ready, warm
 from .slots import claim_idle, hold_release
 from .stage import missing_parts, remove_leftovers, require_space, stage_release
 from .state import Content, State, change_state, load_state
@@ -113,30 +110,16 @@ def start(work: Work) -> Outcome:
     slot = state.idle
     notes = read_notes(config, work.journal.deploy_id)
     seconds, changed = 0.0, False
-    # Both start the shop's code, and neither needs the other.
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(lambda: notes.paths or warm_paths(work))
-        if state.content(slot) != work.target or work.request.force or not look(config, slot).ready:
-            hold_release(config, slot, work.target, work.journal)
-            seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
-        else:
-            claim_idle(config)
-        paths = asked.result()
+    if state.content(slot) != work.target or work.request.force or not look(config, slot).ready:
+        hold_release(config, slot, work.target, work.journal)
+        seconds, changed = start_until_ready(config, slot, work.release.release, secrets), True
+    else:
+        claim_idle(config)
+    paths = notes.paths or paths_to_warm(config, slot)
     write_notes(config, dataclasses.replace(notes, paths=paths))
     warmth = warm(config, slot, list(paths), secrets, closed=closes_the_shop(config, work.target.env))
     words = f"{slot} ready in {seconds:.1f} s, p95 {warmth['p95_ms']} ms over {warmth['requests']} pages"
     return Outcome(changed, words, {"slot": slot, "seconds": round(seconds, 2), **warmth})
-
-
-def warm_paths(work: Work) -> tuple[str, ...]:
-    """Ask the release itself which pages are worth warming."""
-    output = manage(work.config, work.release.release, work.target.env, ["warm_urls"]).stdout
-    try:
-        return tuple(str(path) for path in json.loads(output.strip().splitlines()[-1]))
-    except (ValueError, IndexError) as error:
-        raise OperationError(
-            "manage.py warm_urls printed no JSON list of paths", hint="mend that command of the release"
-        ) from error
 
 
 def serves(config: ReleaseConfig, state: State, target: Content) -> bool:

@@ -117,6 +117,18 @@ def slot_log(slot: str, *, since: float, secrets: tuple[str, ...], lines: int = 
     return [mask(line, secrets) for line in units.journal_tail(units.web(slot), since=since, lines=lines)]
 
 
+def paths_to_warm(config: ReleaseConfig, slot: str) -> tuple[str, ...]:
+    """Ask the release itself which pages are worth warming: {"paths": [...]} at /health/warm."""
+    try:
+        answer = http.get_from_socket(config.slot_socket(slot), "/health/warm", host=config.domain, timeout=30)
+        return tuple(str(path) for path in json.loads(answer.body)["paths"])
+    except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
+        raise NotReady(
+            f"{slot} names no pages to warm at /health/warm: {error or type(error).__name__}",
+            hint="mend that page of the release, then run deploy.yml again",
+        ) from error
+
+
 def is_good(status: int, *, closed: bool) -> bool:
     """Tell whether a page that the release itself has named answers as it should. Of a shop that its environment
     closes, shoppers get a friendly 503.

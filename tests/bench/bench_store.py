@@ -118,7 +118,7 @@ def page_costs(shop: Shop, pages: dict[str, str]) -> dict[str, dict[str, float]]
 
 
 def measure(shop: Shop, *, rounds: int, seconds: int, connections: int) -> dict[str, object]:
-    paths = json.loads(shop.on("store1", "pasargad-ops manage warm_urls").require().output.splitlines()[-1])
+    paths = shop.paths_to_warm()
     listing, product = "/shop/", next(path for path in paths if path.startswith("/p/"))
     size = int(
         shop.on(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import time
@@ -55,7 +54,7 @@ def query(fleet: Fleet, statement: str) -> str:
 def test_both_hosts_serve_one_release_with_all_its_files(fleet: Fleet, authorities: Path) -> None:
     assert len(set(fleet.releases().values())) == 1
     at_rest(fleet, authorities, fleet.releases()["web1"])
-    pages = json.loads(fleet.on("web1", "pasargad-ops manage warm_urls").require().output.splitlines()[-1])
+    pages = fleet.paths_to_warm("web1")
     for host, edge in edges(fleet, authorities).items():
         files = {file for page in pages for file in FILE.findall(edge.get(page).text)}
         urls = {file if file.startswith("https:") else f"https://{DOMAIN}{file}" for file in files}

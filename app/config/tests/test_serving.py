@@ -90,6 +90,7 @@ def test_a_slot_serves_and_stops_without_losing_a_request(tmp_path):
                 time.sleep(0.1)
         assert status == 200 and headers["X-Pasargad-Slot"] == "green", body
         assert headers["X-Pasargad-Release"] == "r1"
+        assert int(headers["X-Pasargad-Worker"]) != process.pid
         assert path.stat().st_mode & 0o777 == 0o770
         assert ask(path, "/robots.txt")[0] == ask(path, "/")[0] == 200
         assert ask(path, "/robots.txt", {"Host": "shop.example"})[0] == 301

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 import uuid
@@ -31,6 +32,7 @@ class ReleaseHeaders:
         response = self.get_response(request)
         response.headers["X-Pasargad-Slot"] = settings.PASARGAD_SLOT
         response.headers["X-Pasargad-Release"] = settings.PASARGAD_RELEASE
+        response.headers["X-Pasargad-Worker"] = str(os.getpid())
         return response
 
 

@@ -19,6 +19,7 @@ urlpatterns = [
     re_path(rf"{ORDER}/cancel/$", orders.order_cancel, name="order_cancel"),
     re_path(rf"{ORDER}/return/$", orders.order_return, name="order_return"),
     path("info/<slug:page>/", info.info, name="info"),
+    path("health/warm", info.warm, name="health_warm"),
     path("robots.txt", info.robots, name="robots"),
     path(".well-known/security.txt", info.security, name="security_txt"),
 ]

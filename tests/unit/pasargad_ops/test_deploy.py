@@ -133,6 +133,7 @@ def test_a_manifest_that_does_not_make_its_id_is_refused(host: Host, release: Bu
         ("gone", {"answers": {"/products/": 404}}, "/products/ with 404"),
         ("moved", {"answers": {"/": 302}}, "/ with 302"),
         ("closed", {"answers": {"/": 503}}, "/ with 503"),
+        ("silent", {"pages": {"no": "list"}}, "names no pages to warm at /health/warm: 'paths'"),
     ],
 )
 def test_a_release_that_cannot_serve_leaves_the_old_one_alone(

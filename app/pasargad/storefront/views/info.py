@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from pasargad.catalog import selectors
 
 from ..caching import shared
 
 PAGES = {"about", "shipping", "returns", "privacy", "terms", "contact"}
+PRODUCTS_TO_WARM = 6
 
 
 @shared
@@ -39,3 +44,13 @@ def security(request: HttpRequest) -> HttpResponse:
         f"Canonical: {settings.SITE_URL}/.well-known/security.txt",
     ]
     return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
+
+
+@never_cache
+@require_safe
+def warm(request: HttpRequest) -> HttpResponse:
+    """List the paths worth asking for before a release goes live; the proxy keeps /health/ from the public."""
+    paths = [reverse("home"), reverse("product_list"), reverse("cart")]
+    paths += [reverse("category", args=[branch.slug]) for branch in selectors.category_tree()]
+    paths += [reverse("product", args=[product.slug]) for product in selectors.products_newest(PRODUCTS_TO_WARM)]
+    return JsonResponse({"paths": paths})

@@ -30,8 +30,6 @@ def main(command: str) -> int:
         with Path(os.environ["TINY_DATABASE"] + ".runs").open("a") as runs:
             runs.writelines(f"{name}\n" for name in missing)
         DATABASE.write_text(json.dumps(names + missing))
-    elif command == "warm_urls":
-        print(json.dumps(["/", "/products/"]))
     elif command == "db_worker":
         # It ends with the tests, also when they were killed.
         while Path("/proc", os.environ["PASARGAD_TESTS_PID"]).exists():

@@ -1,4 +1,4 @@
-"""A WSGI shop that is as well or as ill as about.json says: crash, never_ready, broken_page, answers (path: status)."""
+"""A WSGI shop as well or as ill as about.json says: crash, never_ready, broken_page, answers (path: status), pages."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         checks, good = ready()
         status = "200 OK" if good else "503 Service Unavailable"
         body = {"status": "ok" if good else "failing", **about, "checks": checks}
+    elif path == "/health/warm":
+        body = ABOUT.get("pages", {"paths": ["/", "/products/"]})
     elif path == "/products/" and ABOUT.get("broken_page"):
         status = "500 Internal Server Error"
     elif os.environ.get("FEATURE_MAINTENANCE") == "true" and not path.startswith("/health/"):
