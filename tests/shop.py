@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAB_ROOT = Path("/var/lib/pasargad-lab")
@@ -121,6 +122,11 @@ class Shop:
         self.bin = REPOSITORY / ".venv" / "bin"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What playbooks see beside the caller's environment, which may name another checkout's ansible.cfg."""
+        return {"ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg")}
+
+    @property
     def address(self) -> str:
         return f"{self.network}.11"
 
@@ -148,7 +154,18 @@ class Shop:
         ]
 
     def playbook(self, playbook: str, *arguments: str, timeout: float = 1200, env: dict[str, str] | None = None) -> Run:
-        return run(self.playbook_command(playbook, *arguments), timeout=timeout, env=env, directory=self.checkout)
+        command = self.playbook_command(playbook, *arguments)
+        return run(command, timeout=timeout, env={**self.environment, **(env or {})}, directory=self.checkout)
+
+    def begin(self, playbook: str, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+        """Start a playbook beside the caller; its streams are what `options` say."""
+        return subprocess.Popen(
+            self.playbook_command(playbook, *arguments),
+            cwd=self.checkout,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
 
     def deploy(self, *arguments: str, timeout: float = 1200) -> Run:
         return self.playbook("deploy.yml", *arguments, timeout=timeout)

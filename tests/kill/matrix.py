@@ -105,10 +105,8 @@ class Matrix:
         action = "kill" if fault.method == "operation" else "hold"
         wanted = json.dumps({"point": fault.point, "action": action})
         self.shop.on("store1", f"rm -f {FAULT}.hit; echo '{wanted}' > {FAULT}.json").require()
-        deploy = subprocess.Popen(
-            self.copy.playbook_command("deploy.yml" if fault.verb == "deploy" else "playbooks/rollback.yml"),
-            cwd=self.copy.checkout,
-            stdin=subprocess.DEVNULL,
+        deploy = self.copy.begin(
+            "deploy.yml" if fault.verb == "deploy" else "playbooks/rollback.yml",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

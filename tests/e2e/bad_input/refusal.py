@@ -77,12 +77,10 @@ class Deploy:
     """A deploy that runs beside the test."""
 
     def __init__(self, shop: Shop, *arguments: str) -> None:
-        self.command = shop.playbook_command("deploy.yml", *arguments)
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            self.command,
-            cwd=shop.checkout,
-            stdin=subprocess.DEVNULL,
+        self.process = shop.begin(
+            "deploy.yml",
+            *arguments,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -92,7 +90,7 @@ class Deploy:
     def end(self) -> Run:
         """Wait for its end."""
         output, _ = self.process.communicate(timeout=900)
-        return Run(tuple(self.command), self.process.returncode, output, time.monotonic() - self.began)
+        return Run(tuple(self.process.args), self.process.returncode, output, time.monotonic() - self.began)
 
 
 @contextmanager
