@@ -30,13 +30,13 @@ lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPG
 lint: setup ## Run every linter and type check
 	@.venv/bin/python -m tests.run lint
 
-test: ## Run the linters, the unit tests, the shop's tests and the lab's, with everything they need
+test: ## Run every test with everything it needs (about 40 minutes on two cores)
 	@bin/setup --tests
 	@.venv/bin/python -m tests.run
 
-test-hosts: ## Run Molecule and the tests of a deployed shop on lab hosts (about an hour)
+test-hosts: ## Run only the tests that boot hosts: the lab, Molecule, the deployed shop
 	@bin/setup --tests
-	@.venv/bin/python -m tests.run molecule e2e
+	@.venv/bin/python -m tests.run lab molecule e2e
 
 test-idempotence: setup ## Prove that nothing to do changes nothing, and that --check tells the truth
 	@.venv/bin/python -m tests.idempotence.run

@@ -3,8 +3,10 @@
 gthread with eight threads keeps slow clients from blocking fast ones (docs/decisions has the measurement).
 """
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 from config.env import Env
 from config.groups import read_server
@@ -14,8 +16,6 @@ _server = read_server(_env)
 _env.require_valid()
 
 wsgi_app = "config.wsgi:application"
-# The code is read once and the workers are copies of its process: a slot is ready sooner and takes less memory.
-preload_app = True
 worker_class = "gthread"
 workers = _server.workers or 2 * (os.cpu_count() or 1)
 threads = _server.threads
@@ -36,3 +36,15 @@ errorlog = "-"
 control_socket_disable = True
 # A heartbeat file on a busy disk would stop workers that are healthy.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+def on_starting(server: Any) -> None:
+    """Read the code once, before the workers are forked: a slot is ready sooner and takes less memory.
+
+    `preload_app` would do the same, but shows no more of a RuntimeError than its words.
+    """
+    try:
+        importlib.import_module(wsgi_app.partition(":")[0])
+    except Exception:
+        server.log.exception("the shop cannot start")
+        raise SystemExit(1) from None

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.run.report import Counts, closing_line, step_counts, summary
 from tests.run.runner import Runner
-from tests.run.stages import DEFAULT_STAGES, RESULTS, ROOT, STAGES, Stage
+from tests.run.stages import RESULTS, ROOT, STAGES, Stage
 
 OWN_LABS = range(100, 120)
 
@@ -60,12 +60,10 @@ def interrupted(number: int, frame: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the named stages, or the default ones."""
+    """Run the named stages, or all of them."""
     parser = argparse.ArgumentParser(prog="tests.run", description=__doc__)
-    parser.add_argument(
-        "stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)} (default: {', '.join(DEFAULT_STAGES)})"
-    )
-    names = parser.parse_args(arguments).stages or list(DEFAULT_STAGES)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)} (default: all of them)")
+    names = parser.parse_args(arguments).stages or list(STAGES)
     unknown = [name for name in names if name not in STAGES]
     if unknown:
         parser.error(f"no stage {', '.join(unknown)}; stages are {', '.join(STAGES)}")

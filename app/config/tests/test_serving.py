@@ -112,3 +112,25 @@ def test_a_slot_serves_and_stops_without_losing_a_request(tmp_path):
     finally:
         process.kill()
         log.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_shop_that_cannot_start_says_why_and_ends(tmp_path):
+    broken = release(tmp_path)
+    with (broken / "config" / "wsgi.py").open("a") as module:
+        module.write('\nraise RuntimeError("broken on purpose")\n')
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "config/gunicorn.py",
+        "--bind",
+        f"unix:{tmp_path / 'sock'}",
+    ]
+    ended = subprocess.run(
+        command, cwd=broken, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr and "RuntimeError: broken on purpose" in ended.stderr
+    assert not (tmp_path / "sock").exists()
