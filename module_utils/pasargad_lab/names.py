@@ -19,8 +19,8 @@ OCTETS = {
     "node13": 62,
     **{f"spare{index}": 70 + index for index in range(1, 10)},
 }
-# The test hosts carry their release in their name.
-FIXED_RELEASES = {"node12": "bookworm", "node13": "trixie"}
+# The test hosts carry their release in their name; the world outside needs pebble, which bookworm alone has.
+FIXED_RELEASES = {"node12": "bookworm", "node13": "trixie", "outside": "bookworm"}
 OUTSIDE_NAMES = ("outside.test", *(f"{name}.outside.test" for name in ("acme", "s3", "pay", "smtp", "hooks")))
 SHOP_NAME = "shop.pasargad.test"
 # The first of these that a lab has answers for the shop.
@@ -116,7 +116,7 @@ def checked_layer(name: str) -> str:
 
 
 def release_for(host: str, wanted: str | None) -> str:
-    """The Debian release of a new host; the test hosts' names decide over `wanted`."""
+    """The Debian release of a new host; a host whose name decides takes no notice of `wanted`."""
     release = FIXED_RELEASES.get(host, wanted or RELEASES[0])
     if release not in RELEASES:
         raise LabError(f"The lab has no Debian release '{release}'.", hint=f"Releases: {', '.join(RELEASES)}.")
