@@ -5,9 +5,52 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from . import services
-from .models import Category, Product, ProductImage, Reservation, StockMovement, Variant
+from . import selectors, services, shapes
+from .exceptions import ShapeRefused
+from .models import (
+    Attribute,
+    AttributeChoice,
+    AttributeValue,
+    Category,
+    FormerSlug,
+    Product,
+    ProductImage,
+    Reservation,
+    StockMovement,
+    Variant,
+    Workshop,
+)
 from .stock import stock_move
+
+
+class ChoiceInline(admin.TabularInline):
+    model = AttributeChoice
+    extra = 0
+
+
+@admin.register(Attribute)
+class AttributeAdmin(admin.ModelAdmin):
+    list_display = ("name", "code", "type", "unit", "is_facet", "position")
+    prepopulated_fields = {"code": ("name",)}
+    inlines = (ChoiceInline,)
+
+
+@admin.register(Workshop)
+class WorkshopAdmin(admin.ModelAdmin):
+    """One row: how much the shop can print. Lead times that follow from it are worked out anew."""
+
+    list_display = ("printers", "minutes_per_day", "finishing_days")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not Workshop.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Workshop, form: Any, change: bool) -> None:
+        obj.pk = 1
+        obj.save()
+        services.lead_times_refresh()
 
 
 @admin.register(Category)
@@ -25,7 +68,8 @@ class VariantInline(admin.TabularInline):
     model = Variant
     extra = 0
     fields = ("sku", "name", "options", "color", "price_minor", "currency", "made_to_order", "lead_days",
-              "weight_grams", "print_minutes", "on_hand", "reserved", "position", "is_active")  # fmt: skip
+              "lead_from_print_time", "weight_grams", "width_mm", "depth_mm", "height_mm", "print_minutes",
+              "low_stock_from", "on_hand", "reserved", "position", "is_active")  # fmt: skip
     readonly_fields = ("on_hand", "reserved")
 
 
@@ -44,9 +88,31 @@ class ImageInline(admin.TabularInline):
         return False
 
 
+class AttributeValueInline(admin.TabularInline):
+    model = AttributeValue
+    extra = 0
+    fields = ("attribute", "variant", "text", "number", "choice")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AttributeValue]:
+        return super().get_queryset(request).select_related("attribute", "choice", "variant")
+
+
+class FormerSlugInline(admin.TabularInline):
+    """Addresses that lead here. One that is deleted leads nowhere any more."""
+
+    model = FormerSlug
+    extra = 0
+    fields = readonly_fields = ("slug", "at")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class ProductForm(forms.ModelForm):
     picture = forms.ImageField(required=False, help_text="PNG, JPEG, WebP or AVIF; sizes for pages are made from it.")
     picture_alt = forms.CharField(required=False, max_length=200, label="What the picture shows")
+    shape = forms.FileField(required=False, label="Shape in 3D", help_text="A binary glTF file (.glb).")
+    shape_remove = forms.BooleanField(required=False, label="Remove the shape")
 
     class Meta:
         model = Product
@@ -56,6 +122,12 @@ class ProductForm(forms.ModelForm):
         cleaned = super().clean() or {}
         if cleaned.get("picture") and not cleaned.get("picture_alt"):
             self.add_error("picture_alt", "Say what the picture shows, for those who cannot see it.")
+        if shape := cleaned.get("shape"):
+            try:
+                # Too large a file is not read to its end.
+                shapes.check(shape.read(shapes.MAX_BYTES + 1))
+            except ShapeRefused as error:
+                self.add_error("shape", str(error))
         return cleaned
 
 
@@ -67,7 +139,7 @@ class ProductAdmin(admin.ModelAdmin):
     list_select_related = ("category",)
     search_fields = ("name", "variants__sku")
     prepopulated_fields = {"slug": ("name",)}
-    inlines = (VariantInline, ImageInline)
+    inlines = (VariantInline, AttributeValueInline, ImageInline, FormerSlugInline)
     actions = ("publish",)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -75,6 +147,11 @@ class ProductAdmin(admin.ModelAdmin):
         if picture := form.cleaned_data.get("picture"):
             picture.seek(0)
             services.image_add(product=form.instance, content=picture.read(), alt=form.cleaned_data["picture_alt"])
+        if shape := form.cleaned_data.get("shape"):
+            shape.seek(0)
+            services.shape_set(product=form.instance, content=shape.read())
+        elif form.cleaned_data.get("shape_remove"):
+            services.shape_remove(form.instance)
         services.product_refresh(form.instance)
 
     @admin.action(description="Publish")
@@ -96,9 +173,21 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
+class StockFilter(admin.SimpleListFilter):
+    title = "stock"
+    parameter_name = "stock"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("low", "Low: print more")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Variant]) -> QuerySet[Variant]:
+        return queryset.filter(pk__in=selectors.variants_low().values("pk")) if self.value() == "low" else queryset
+
+
 @admin.register(Variant)
 class VariantAdmin(ReadOnly):
-    list_display = ("sku", "product", "on_hand", "reserved", "made_to_order", "is_active")
+    list_display = ("sku", "product", "on_hand", "reserved", "low_stock_from", "made_to_order", "is_active")
+    list_filter = (StockFilter, "made_to_order", "is_active")
     list_select_related = ("product",)
     search_fields = ("sku", "product__name")
 

@@ -17,3 +17,7 @@ class OutOfStock(CatalogError):
 
 class PictureRefused(CatalogError):
     """The file is no picture that the shop can show."""
+
+
+class ShapeRefused(CatalogError):
+    """The file is no three-dimensional shape that the shop can show."""

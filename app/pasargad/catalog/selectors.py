@@ -2,91 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet
-from django.db.models.functions import Cast
+from django.db import connection
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
-from .models import Category, Product, ProductImage, Variant
+from .availability import SOLD_OUT, Availability
+from .cards import CardRow, Cover, cards
+from .models import Category, FormerSlug, Kind, Product, Variant
 
-NAVIGATION_KEY = "catalog:tree"
+__all__ = ["SOLD_OUT", "Availability", "Branch", "ProductDetail", "availability_of", "category_tree", "product_detail"]
 
-SORTS = {
-    "newest": ("-published_at", "-id"),
-    "price": ("price_minor", "id"),
-    "-price": ("-price_minor", "-id"),
-    "name": ("name", "id"),
-}
+# The number changes with what is kept: during a deploy two releases read the same cache.
+NAVIGATION_KEY = "catalog:tree:2"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Branch:
     """A category with the number of published products in and below it."""
 
     id: int
     name: str
     slug: str
-    count: int = 0
-    children: list[Branch] = field(default_factory=list)
+    count: int
+    children: tuple[Branch, ...]
 
 
-@dataclass(frozen=True)
-class Availability:
-    """Of one variant or the best of a product: pieces in stock, or made to order within working days."""
+class CategoryName(NamedTuple):
+    id: int
+    name: str
+    slug: str
 
-    left: int
+
+class VariantRow(NamedTuple):
+    sku: str
+    name: str
+    options: list[Any]
+    color: str
+    price_minor: int
+    currency: str
+    pieces: int
     made_to_order: bool
     lead_days: int
+    weight_grams: int
+    sides_mm: tuple[int, int, int]
+    print_minutes: int
 
-
-SOLD_OUT = Availability(0, False, 0)
+    @property
+    def available(self) -> Availability:
+        if self.made_to_order:
+            return Availability(0, settings.FEATURES.made_to_order, self.lead_days)
+        return Availability(self.pieces, False, 0)
 
 
 @dataclass(frozen=True)
-class Listing:
-    products: list[Product]
-    total: int
+class ProductDetail:
+    """Everything that a product's own page says of it."""
+
+    id: int
+    name: str
+    slug: str
+    summary: str
+    description: str
+    material: str
+    care: str
+    published_at: datetime | None
+    rating_sum: int
+    rating_count: int
+    category: CategoryName
+    shape: str
+    variants: list[VariantRow]
+    images: list[Cover]
+    attributes: list[tuple[str, str, str]]
 
 
-def category_tree() -> list[Branch]:
+def category_tree() -> tuple[Branch, ...]:
     """Return the active categories that hold something, as a tree; one query, kept in the cache for a while."""
-    tree = cache.get(NAVIGATION_KEY)
-    if tree is None:
-        tree = _category_tree()
-        cache.set(NAVIGATION_KEY, tree, settings.PAGES.navigation_seconds)
-    return tree
+    text = cache.get(NAVIGATION_KEY)
+    if text is None:
+        text = json.dumps([asdict(branch) for branch in _category_tree()])
+        cache.set(NAVIGATION_KEY, text, settings.PAGES.navigation_seconds)
+    return _tree_of(text)
+
+
+@lru_cache(maxsize=8)
+def _tree_of(text: str) -> tuple[Branch, ...]:
+    """Read a tree; the same text gives the same object, which spares whoever shows it work."""
+
+    def branch(found: dict[str, Any]) -> Branch:
+        return Branch(**{**found, "children": tuple(map(branch, found["children"]))})
+
+    return tuple(map(branch, json.loads(text)))
 
 
 def _category_tree() -> list[Branch]:
     published = Count("products", filter=Q(products__state=Product.State.PUBLISHED))
-    rows = Category.objects.filter(is_active=True).annotate(published=published).order_by("path")
-    branches: dict[int, Branch] = {}
-    roots: list[tuple[int, Branch]] = []
-    ordered = sorted(rows, key=lambda row: (row.path.count("/"), row.position, row.name))
-    for row in ordered:
-        branch = branches[row.pk] = Branch(row.pk, row.name, row.slug)
-        above = branches.get(row.parent_id) if row.parent_id else None
-        if above:
-            above.children.append(branch)
-        elif row.parent_id is None:
-            roots.append((row.pk, branch))
+    rows = list(Category.objects.filter(is_active=True).annotate(published=published).order_by("position", "name"))
+    active = {row.pk for row in rows}
+    counts = dict.fromkeys(active, 0)
+    below: dict[int | None, list[Category]] = {}
+    for row in rows:
+        below.setdefault(row.parent_id, []).append(row)
         for pk in map(int, filter(None, row.path.split("/"))):
-            if pk in branches:
-                branches[pk].count += row.published
-    return _without_empty([branch for _, branch in roots])
+            if pk in counts:
+                counts[pk] += row.published
+
+    def branches(parent: int | None) -> tuple[Branch, ...]:
+        return tuple(
+            Branch(row.pk, row.name, row.slug, counts[row.pk], branches(row.pk))
+            for row in below.get(parent, [])
+            if counts[row.pk]
+        )
+
+    return list(branches(None))
 
 
-def _without_empty(branches: list[Branch]) -> list[Branch]:
-    kept = [branch for branch in branches if branch.count]
-    for branch in kept:
-        branch.children = _without_empty(branch.children)
-    return kept
-
-
-def branch_path(tree: list[Branch], slug: str) -> list[Branch]:
+def branch_path(tree: Sequence[Branch], slug: str) -> list[Branch]:
     """Return the branches from the root to `slug`; empty if it is not in the tree."""
     for branch in tree:
         if branch.slug == slug:
@@ -96,39 +135,14 @@ def branch_path(tree: list[Branch], slug: str) -> list[Branch]:
     return []
 
 
-def products_list(
-    *, category: Category | None = None, query: str = "", only_available: bool = False, sort: str = "newest",
-    page: int = 1, size: int = 24,
-) -> Listing:  # fmt: skip
-    """Return one page of published products with their covers: two queries."""
-    found = Product.objects.published()
-    if category:
-        found = found.filter(category__path__startswith=category.path)
-    for word in query.split()[:6]:
-        found = found.filter(Q(name__icontains=word) | Q(summary__icontains=word) | Q(material__icontains=word))
-    if only_available:
-        found = found.filter(Exists(_buyable().filter(product=OuterRef("pk"))))
-    total = found.count()
-    first = (page - 1) * size
-    rows = _with_cover(found).order_by(*SORTS[sort])[first : first + size] if first < total else []
-    return Listing(list(rows), total)
-
-
-def products_featured(count: int) -> list[Product]:
-    featured = Product.objects.published().filter(featured=True)
-    return list(_with_cover(featured).order_by("-published_at", "-id")[:count])
-
-
-def products_newest(count: int, *, besides: Iterable[Product] = ()) -> list[Product]:
-    """Return what was published last, without what is shown elsewhere."""
-    others = Product.objects.published().exclude(pk__in=[product.pk for product in besides])
-    return list(_with_cover(others).order_by("-published_at", "-id")[:count])
-
-
-def products_related(product: Product, count: int) -> list[Product]:
-    """Return others of the same category, newest first."""
-    others = Product.objects.published().filter(category_id=product.category_id).exclude(pk=product.pk)
-    return list(_with_cover(others).order_by("-published_at", "-id")[:count])
+def slug_now(kind: Kind, slug: str) -> str | None:
+    """Return the present slug of what once had this one; None if it leads nowhere (any more)."""
+    former = FormerSlug.objects.filter(kind=kind, slug=slug)
+    if kind == Kind.PRODUCT:
+        found = former.filter(product__state=Product.State.PUBLISHED).values_list("product__slug", flat=True)
+    else:
+        found = former.filter(category__is_active=True).values_list("category__slug", flat=True)
+    return found.first()
 
 
 def product_get(slug: str) -> Product:
@@ -136,34 +150,54 @@ def product_get(slug: str) -> Product:
     return Product.objects.published().select_related("category", "cover").get(slug=slug)
 
 
-def variants_of(product: Product) -> list[Variant]:
-    """Return what of a product can be shown, in order."""
-    variants = Variant.objects.filter(product=product, is_active=True)
-    if not settings.FEATURES.made_to_order:
-        variants = variants.filter(made_to_order=False)
-    return list(variants)
+DETAIL = """
+SELECT p.id, p.name, p.slug, p.summary, p.description, p.material, p.care, p.published_at, p.rating_sum, p.rating_count,
+  c.id, c.name, c.slug, coalesce(m.name, ''),
+  (SELECT json_agg(json_build_array(v.sku, v.name, v.options, v.color, v.price_minor, v.currency,
+      v.on_hand - v.reserved, v.made_to_order, v.lead_days, v.weight_grams,
+      json_build_array(v.width_mm, v.depth_mm, v.height_mm), v.print_minutes)
+      ORDER BY v.position, v.id)
+    FROM catalog_variant v WHERE v.product_id = p.id AND v.is_active AND (NOT v.made_to_order OR %s))::text,
+  (SELECT json_agg(json_build_array(i.digest, i.alt, i.width, i.height, i.color, i.renditions::text)
+      ORDER BY i.position, i.id)
+    FROM catalog_productimage i WHERE i.product_id = p.id)::text,
+  (SELECT json_agg(json_build_array(a.name, coalesce(o.value, nullif(s.text, ''),
+      trim_scale(s.number)::text || CASE WHEN a.unit = '' THEN '' ELSE ' ' || a.unit END), coalesce(v.sku, ''))
+      ORDER BY a.position, a.name, s.id)
+    FROM catalog_attributevalue s JOIN catalog_attribute a ON a.id = s.attribute_id
+    LEFT JOIN catalog_attributechoice o ON o.id = s.choice_id LEFT JOIN catalog_variant v ON v.id = s.variant_id
+    WHERE s.product_id = p.id)::text
+FROM catalog_product p JOIN catalog_category c ON c.id = p.category_id
+LEFT JOIN catalog_productmodel m ON m.product_id = p.id
+WHERE p.slug = %s AND p.state = 'published'
+"""
 
 
-def images_of(product: Product) -> list[ProductImage]:
-    return list(ProductImage.objects.filter(product=product))
-
-
-def availability(products: Iterable[Product]) -> dict[int, Availability]:
-    """Return the best that each product's variants offer: one query for all of them."""
-    rows = (
-        Variant.objects.filter(product__in=[product.pk for product in products], is_active=True)
-        .values("product_id")
-        .annotate(
-            left=Max(F("on_hand") - F("reserved"), filter=Q(made_to_order=False)),
-            to_order=Max(Cast("made_to_order", IntegerField())),
-            lead=Min("lead_days", filter=Q(made_to_order=True)),
-        )
+def product_detail(slug: str) -> ProductDetail | None:
+    """Return a published product with all that its page shows, or None: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(DETAIL, [settings.FEATURES.made_to_order, slug])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    variants, images, attributes = (json.loads(text) if text else [] for text in row[14:17])
+    return ProductDetail(
+        *row[:10],
+        category=CategoryName(*row[10:13]),
+        shape=row[13],
+        variants=[VariantRow(*values[:10], tuple(values[10]), values[11]) for values in variants],
+        images=[Cover(*values) for values in images],
+        attributes=[tuple(values) for values in attributes],
     )
-    may_print = settings.FEATURES.made_to_order
-    return {
-        row["product_id"]: Availability(row["left"] or 0, bool(row["to_order"]) and may_print, row["lead"] or 0)
-        for row in rows
-    }
+
+
+def cards_related(product_id: int, category_id: int, count: int) -> list[CardRow]:
+    """Return others of the same category, newest first."""
+    wanted = (
+        "SELECT p.id FROM catalog_product p WHERE p.category_id = %s AND p.state = 'published' AND p.id <> %s "
+        "ORDER BY p.published_at DESC, p.id DESC LIMIT %s"
+    )
+    return cards(wanted, [category_id, product_id, count])
 
 
 def availability_of(variant: Variant) -> Availability:
@@ -172,11 +206,8 @@ def availability_of(variant: Variant) -> Availability:
     return Availability(variant.available, False, 0)
 
 
-def _buyable() -> QuerySet[Variant]:
-    in_stock = Q(made_to_order=False, on_hand__gt=F("reserved"))
-    return Variant.objects.filter(in_stock | Q(made_to_order=True), is_active=True)
-
-
-def _with_cover(products: QuerySet[Product]) -> QuerySet[Product]:
-    """Leave out the long texts that no card shows."""
-    return products.select_related("cover").defer("description", "care")
+def variants_low() -> QuerySet[Variant]:
+    """Return what should be printed again: variants with a threshold of their own, or the shop's, or fewer pieces."""
+    threshold = Coalesce(F("low_stock_from"), settings.SHOP.low_stock_from)
+    low = Variant.objects.filter(is_active=True, made_to_order=False, product__state=Product.State.PUBLISHED)
+    return low.annotate(left=F("on_hand") - F("reserved"), threshold=threshold).filter(left__lte=F("threshold"))

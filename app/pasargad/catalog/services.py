@@ -8,8 +8,10 @@ from django.db import transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
-from . import pictures
-from .models import Category, Product, ProductImage, Variant
+from . import pictures, shapes
+from .indexing import index_products
+from .leadtime import lead_days
+from .models import Category, Product, ProductImage, ProductModel, Variant, Workshop
 
 
 def category_save(category: Category) -> Category:
@@ -45,6 +47,45 @@ def product_refresh(product: Product) -> None:
     product.price_minor, product.price_to_minor = prices["low"] or 0, prices["high"] or 0
     product.cover = ProductImage.objects.filter(product=product).order_by("position", "id").first()
     product.save(update_fields=["price_minor", "price_to_minor", "cover", "updated_at"])
+    lead_times_refresh(product)
+    index_products([product.pk])
+
+
+def lead_times_refresh(product: Product | None = None) -> int:
+    """Work out the lead times that follow from print times, of one product or of all; returns how many changed."""
+    variants = Variant.objects.filter(lead_from_print_time=True, made_to_order=True)
+    if product is not None:
+        variants = variants.filter(product=product)
+    changed = 0
+    found = list(variants.only("pk", "print_minutes", "lead_days"))
+    if not found:
+        return 0
+    workshop = Workshop.objects.first() or Workshop()
+    for variant in found:
+        days = lead_days(
+            variant.print_minutes,
+            printers=workshop.printers,
+            minutes_per_day=workshop.minutes_per_day,
+            finishing_days=workshop.finishing_days,
+        )
+        if days != variant.lead_days:
+            changed += Variant.objects.filter(pk=variant.pk).update(lead_days=days)
+    return changed
+
+
+def shape_set(*, product: Product, content: bytes) -> ProductModel:
+    """Store a product's shape (binary glTF) under a name that follows from its content. Raises ShapeRefused."""
+    shapes.check(content)
+    digest = pictures.digest_of(content)
+    name = _store(f"shapes/{digest[:2]}/{digest[:20]}.glb", content)
+    shape, _ = ProductModel.objects.update_or_create(
+        product=product, defaults={"name": name, "size_bytes": len(content)}
+    )
+    return shape
+
+
+def shape_remove(product: Product) -> None:
+    ProductModel.objects.filter(product=product).delete()
 
 
 def image_add(

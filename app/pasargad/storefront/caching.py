@@ -22,7 +22,8 @@ def shared(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = view(request, *args, **kwargs)
-        if response.status_code in (200, 404) and not response.cookies:
+        # A permanent redirect without a word on caching would be kept for ever, though its address may be taken again.
+        if response.status_code in (200, 301, 404) and not response.cookies:
             pages = settings.PAGES
             patch_cache_control(
                 response,

@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import category_tree
 
-from .presenting import Node, node
+from .presenting import Node, nodes
 
 
 def shop(request: HttpRequest) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def shop(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def navigation() -> list[Node]:
-    return [node(branch) for branch in category_tree()]
+def navigation() -> tuple[Node, ...]:
+    return nodes(category_tree())

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext as _
+
 from .presenting import Choice
+
+Parameters = dict[str, str | tuple[str, ...]]
 
 NEIGHBOURS = 2
 
@@ -30,14 +34,17 @@ class Page:
         return bool(self.next_url)
 
 
-def address(path: str, parameters: dict[str, str]) -> str:
+def address(path: str, parameters: Parameters) -> str:
     """Return a path with the parameters that say something, in one order: one list, one cache entry."""
-    query = urlencode(sorted((name, value) for name, value in parameters.items() if value))
+    query = urlencode(sorted((name, value) for name, value in parameters.items() if value), doseq=True)
     return f"{path}?{query}" if query else path
 
 
-def paginate(number: int, size: int, total: int, path: str, parameters: dict[str, str]) -> Page:
-    count = max(1, -(-total // size))
+def paginate(
+    number: int, size: int, total: int, path: str, parameters: Parameters, *, more: bool = False, exact: bool = True
+) -> Page:
+    """Describe a page of a list; `more` says that another follows, whatever the total says."""
+    count = max(1, -(-total // size), number + more)
 
     def url(page: int) -> str:
         return address(path, {**parameters, "page": "" if page == 1 else str(page)})
@@ -51,11 +58,12 @@ def paginate(number: int, size: int, total: int, path: str, parameters: dict[str
         links.append(Choice(str(page), str(page), url(page), page == number))
         previous = page
     first, last = (number - 1) * size + 1, min(number * size, total)
+    whole = str(total) if exact else f"{total}+"
     return Page(
         number=number,
         count=count,
         total=total,
-        showing=f"{first}–{last} of {total}" if total else "0 of 0",  # noqa: RUF001
+        showing=_("%(first)d–%(last)d of %(total)s") % {"first": first, "last": last, "total": whole},  # noqa: RUF001
         first_url=url(1),
         previous_url=url(number - 1) if number > 1 else "",
         next_url=url(number + 1) if number < count else "",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,12 +14,16 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from pasargad.cart.models import CartLine
-from pasargad.catalog.models import Product, ProductImage, Variant
+from pasargad.catalog.availability import Availability
+from pasargad.catalog.cards import CardRow, Cover
+from pasargad.catalog.models import Product, ProductImage
 from pasargad.catalog.money import Money
-from pasargad.catalog.selectors import SOLD_OUT, Availability, Branch, availability_of
+from pasargad.catalog.selectors import Branch, VariantRow, availability_of
 from pasargad.orders.pricing import Price
+from pasargad.reviews.models import Review
 
 NEW_FOR = timedelta(days=30)
 
@@ -56,13 +62,31 @@ class Card:
     stock: Stock
     material: str
     badge: str
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """The mean of approved reviews in tenths of a star, and how many there are."""
+
+    tenths: int
+    count: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.tenths // 10}.{self.tenths % 10}"
+
+    @property
+    def width(self) -> int:
+        """How much of a row of five stars, each 20 wide, is filled."""
+        return self.tenths * 2
 
 
 @dataclass(frozen=True)
 class VariantView:
     sku: str
     name: str
-    options: list[tuple[str, str]]
+    options: tuple[tuple[str, str], ...]
     color: str
     price: Money
     stock: Stock
@@ -76,7 +100,7 @@ class Node:
     slug: str
     url: str
     count: int
-    children: list[Node]
+    children: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -134,13 +158,31 @@ class Quote:
     shipping_method: str
 
 
-def picture(image: ProductImage | None) -> Picture | None:
-    if image is None or not image.renditions:
+def picture(image: ProductImage | Cover | None) -> Picture | None:
+    """Show a stored picture, given as a model or as a row whose renditions are JSON text."""
+    if image is None or not image.digest:
         return None
-    first = image.renditions[0]["name"]
-    # All names of a picture are plain and stand in one place: one question to the storage answers for all of them.
-    base = default_storage.url(first).removesuffix(first)
-    return _picture(base, image.digest, image.alt, image) if image.digest else None
+    base = _media_base()
+    key = (base, image.digest, image.alt)
+    found = _pictures.get(key)
+    if found is None:
+        renditions = json.loads(image.renditions) if isinstance(image.renditions, str) else image.renditions
+        if not renditions:
+            return None
+        if len(_pictures) >= _Pictures.LIMIT:
+            _pictures.clear()
+        found = _pictures[key] = _work_out(base, image, renditions)
+    return found
+
+
+def _media_base() -> str:
+    """Return what stands before a name: all names of pictures are plain and stand in one place."""
+    return _base_of(settings.MEDIA_URL, settings.STORAGE)
+
+
+@lru_cache(maxsize=8)
+def _base_of(media_url: str, storage: Any) -> str:
+    return default_storage.url("x").removesuffix("x")
 
 
 class _Pictures(dict[tuple[str, str, str], Picture]):
@@ -152,25 +194,15 @@ class _Pictures(dict[tuple[str, str, str], Picture]):
 _pictures = _Pictures()
 
 
-def _picture(base: str, digest: str, alt: str, image: ProductImage) -> Picture:
-    key = (base, digest, alt)
-    found = _pictures.get(key)
-    if found is None:
-        if len(_pictures) >= _Pictures.LIMIT:
-            _pictures.clear()
-        found = _pictures[key] = _work_out(base, image)
-    return found
-
-
-def _work_out(base: str, image: ProductImage) -> Picture:
+def _work_out(base: str, image: ProductImage | Cover, renditions: list[dict[str, Any]]) -> Picture:
     sets: dict[str, list[dict[str, Any]]] = {}
-    for item in image.renditions:
+    for item in renditions:
         sets.setdefault(item["format"], []).append(item)
 
     def srcset(name: str) -> str:
         return ", ".join(f"{base}{item['name']} {item['width']}w" for item in sets.get(name, []))
 
-    jpegs = sets.get("jpeg") or image.renditions
+    jpegs = sets.get("jpeg") or renditions
     middle = min(jpegs, key=lambda item: abs(item["width"] - 640))
     return Picture(
         alt=image.alt,
@@ -195,40 +227,86 @@ def stock(found: Availability) -> Stock:
     return Stock("sold_out", 0, 0, "Sold out")
 
 
-def card(product: Product, availability: dict[int, Availability]) -> Card:
-    fresh = product.published_at is not None and timezone.now() - product.published_at < NEW_FOR
+def card(row: CardRow) -> Card:
+    fresh = row.published_at is not None and timezone.now() - row.published_at < NEW_FOR
     return Card(
-        name=product.name,
-        url=reverse("product", args=[product.slug]),
-        price=Money(product.price_minor, settings.SHOP.currency),
-        price_varies=product.price_to_minor > product.price_minor,
-        picture=picture(product.cover),
-        stock=stock(availability.get(product.pk, SOLD_OUT)),
-        material=product.material,
+        name=row.name,
+        url=product_url(row.slug),
+        price=Money(row.price_minor, settings.SHOP.currency),
+        price_varies=row.price_to_minor > row.price_minor,
+        picture=picture(row.cover),
+        stock=stock(row.available),
+        material=row.material,
         badge="new" if fresh else "",
+        rating=rating(row.rating_sum, row.rating_count),
     )
 
 
-def variant_view(product: Product, variant: Variant, selected: bool) -> VariantView:
+def rating(total: int, count: int) -> Rating | None:
+    """Return the mean, rounded half up to a tenth of a star; None without reviews."""
+    return Rating((20 * total + count) // (2 * count), count) if count else None
+
+
+@dataclass(frozen=True)
+class ReviewView:
+    rating: Rating
+    title: str
+    text: str
+    author: str
+    at: datetime
+    reply: str
+
+
+def reviews(found: Iterable[Review]) -> tuple[ReviewView, ...]:
+    return tuple(
+        ReviewView(Rating(10 * item.rating, 1), item.title, item.text, item.author, item.created_at, item.reply)
+        for item in found
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _product_url(slug: str, language: str | None) -> str:
+    return reverse("product", args=[slug])
+
+
+def product_url(slug: str) -> str:
+    return _product_url(slug, get_language())
+
+
+def variant_view(slug: str, variant: VariantRow, selected: bool) -> VariantView:
     return VariantView(
         sku=variant.sku,
         name=variant.name,
-        options=pairs(variant.options),
+        options=tuple(pairs(variant.options)),
         color=variant.color,
-        price=variant.price,
-        stock=stock(availability_of(variant)),
+        price=Money(variant.price_minor, variant.currency),
+        stock=stock(variant.available),
         selected=selected,
-        url=f"{reverse('product', args=[product.slug])}?{urlencode({'variant': variant.sku})}",
+        url=f"{product_url(slug)}?{urlencode({'variant': variant.sku})}",
     )
 
 
-def node(branch: Branch) -> Node:
-    children = [node(child) for child in branch.children]
-    return Node(branch.name, branch.slug, reverse("category", args=[branch.slug]), branch.count, children)
+@lru_cache(maxsize=64)
+def _nodes(tree: tuple[Branch, ...], language: str | None) -> tuple[Node, ...]:
+    return tuple(
+        Node(
+            branch.name, branch.slug, reverse("category", args=[branch.slug]), branch.count,
+            _nodes(branch.children, language),
+        )
+        for branch in tree
+    )  # fmt: skip
 
 
-def pairs(options: Iterable[Any]) -> list[tuple[str, str]]:
-    return [(str(name), str(value)) for name, value in options]
+def nodes(tree: tuple[Branch, ...]) -> tuple[Node, ...]:
+    """Show branches of the category tree."""
+    return _nodes(tree, get_language())
+
+
+def pairs(options: Any) -> list[tuple[str, str]]:
+    """Return options as pairs; what staff wrote in another shape is left out, not an error of the page."""
+    if not isinstance(options, list):
+        return []
+    return [(str(item[0]), str(item[1])) for item in options if isinstance(item, list | tuple) and len(item) == 2]
 
 
 def cart_view(lines: list[CartLine]) -> CartView:

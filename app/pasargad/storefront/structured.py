@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 
-from pasargad.catalog.models import Product
+from pasargad.catalog.selectors import ProductDetail
 
-from .presenting import Crumb, Picture, VariantView
+from .presenting import Crumb, Picture, VariantView, rating
 
 AVAILABILITY = {
     "in_stock": "https://schema.org/InStock",
@@ -21,41 +23,93 @@ AVAILABILITY = {
 ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
-def product_data(product: Product, variants: list[VariantView], pictures: list[Picture], crumbs: list[Crumb]) -> str:
+def product_data(
+    product: ProductDetail, variants: Sequence[VariantView], pictures: Sequence[Picture], crumbs: Sequence[Crumb]
+) -> str:
     """Return JSON-LD of a product page, safe inside a script element."""
-    url = f"{settings.SITE_URL}/p/{product.slug}/"
-    offers = [
-        {
-            "@type": "Offer",
-            "sku": variant.sku,
-            "url": f"{settings.SITE_URL}{variant.url}",
-            "price": str(variant.price.decimal),
-            "priceCurrency": variant.price.currency.upper(),
-            "availability": AVAILABILITY[variant.stock.state],
-            "itemCondition": "https://schema.org/NewCondition",
+    described: dict[str, Any] = {
+        "@type": "Product",
+        "@id": f"{settings.SITE_URL}/p/{product.slug}/",
+        "name": product.name,
+        "description": product.summary or product.description[:300],
+        "image": [absolute(picture.src) for picture in pictures],
+        "sku": variants[0].sku if variants else "",
+        "brand": {"@type": "Brand", "name": settings.BUSINESS.name},
+        "material": product.material,
+        "offers": [_offer(variant) for variant in variants],
+    }
+    if stars := rating(product.rating_sum, product.rating_count):
+        described["aggregateRating"] = {
+            "@type": "AggregateRating",
+            "ratingValue": stars.text,
+            "reviewCount": stars.count,
+            "bestRating": "5",
+            "worstRating": "1",
         }
-        for variant in variants
-    ]
-    graph: list[dict[str, Any]] = [
-        {
-            "@type": "Product",
-            "@id": url,
-            "name": product.name,
-            "description": product.summary or product.description[:300],
-            "image": [absolute(picture.src) for picture in pictures],
-            "sku": variants[0].sku if variants else "",
-            "brand": {"@type": "Brand", "name": settings.BUSINESS.name},
-            "material": product.material,
-            "offers": offers,
+    return as_script([described, breadcrumb_list(crumbs)])
+
+
+def _offer(variant: VariantView) -> dict[str, Any]:
+    return {
+        "@type": "Offer",
+        "sku": variant.sku,
+        "url": f"{settings.SITE_URL}{variant.url}",
+        "price": str(variant.price.decimal),
+        "priceCurrency": variant.price.currency.upper(),
+        "availability": AVAILABILITY[variant.stock.state],
+        "itemCondition": "https://schema.org/NewCondition",
+    }
+
+
+def breadcrumb_list(crumbs: Sequence[Crumb]) -> dict[str, Any]:
+    return {
+        "@type": "BreadcrumbList",
+        "itemListElement": [
+            {"@type": "ListItem", "position": place, "name": crumb.name, "item": f"{settings.SITE_URL}{crumb.url}"}
+            for place, crumb in enumerate(crumbs, 1)
+        ],
+    }
+
+
+@lru_cache(maxsize=4)
+def organization_data(site_url: str, business: Any, logo: str) -> str:
+    """Return JSON-LD of who runs the shop and how it is searched, for the first page."""
+    address = business.address
+    organization = {
+        "@type": "Organization",
+        "@id": f"{site_url}/#organization",
+        "name": business.name,
+        "legalName": business.legal_name or business.name,
+        "url": f"{site_url}/",
+        "logo": absolute(logo),
+        "email": address.email,
+        "telephone": address.phone,
+        "address": {
+            "@type": "PostalAddress",
+            "streetAddress": address.street,
+            "addressLocality": address.city,
+            "addressRegion": address.state,
+            "postalCode": address.zip,
+            "addressCountry": address.country,
         },
-        {
-            "@type": "BreadcrumbList",
-            "itemListElement": [
-                {"@type": "ListItem", "position": place, "name": crumb.name, "item": f"{settings.SITE_URL}{crumb.url}"}
-                for place, crumb in enumerate(crumbs, 1)
-            ],
+    }
+    site = {
+        "@type": "WebSite",
+        "@id": f"{site_url}/#website",
+        "url": f"{site_url}/",
+        "name": business.name,
+        "publisher": {"@id": f"{site_url}/#organization"},
+        "potentialAction": {
+            "@type": "SearchAction",
+            "target": f"{site_url}/shop/?q={{search_term_string}}",
+            "query-input": "required name=search_term_string",
         },
-    ]
+    }
+    return as_script([organization, site])
+
+
+def as_script(graph: list[dict[str, Any]]) -> str:
+    """Return a graph as JSON-LD that a script element can hold."""
     return json.dumps({"@context": "https://schema.org", "@graph": graph}, ensure_ascii=False).translate(ESCAPES)
 
 

@@ -1,14 +1,21 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, info, orders
+from .views import cart, catalog, checkout, compare, info, lists, orders, reviews, sitemap, wishlist
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
 urlpatterns = [
     path("", catalog.home, name="home"),
-    path("shop/", catalog.product_list, name="product_list"),
-    path("c/<slug:slug>/", catalog.category, name="category"),
+    path("shop/", lists.product_list, name="product_list"),
+    path("c/<slug:slug>/", lists.category, name="category"),
     path("p/<slug:slug>/", catalog.product, name="product"),
+    path("p/<slug:slug>/reviews/", reviews.reviews, name="reviews"),
+    path("p/<slug:slug>/review/", reviews.review_start, name="review_start"),
+    path("compare/", compare.compare, name="compare"),
+    path("seen/", compare.seen, name="seen"),
+    path("wishlist/", wishlist.wishlist, name="wishlist"),
+    path("wishlist/add/", wishlist.wishlist_add, name="wishlist_add"),
+    path("wishlist/remove/", wishlist.wishlist_remove, name="wishlist_remove"),
     path("cart/", cart.cart, name="cart"),
     path("cart/add/", cart.cart_add, name="cart_add"),
     path("cart/lines/<int:line_id>/", cart.cart_line, name="cart_line"),
@@ -18,8 +25,13 @@ urlpatterns = [
     re_path(rf"{ORDER}/pay/$", orders.order_pay, name="order_pay"),
     re_path(rf"{ORDER}/cancel/$", orders.order_cancel, name="order_cancel"),
     re_path(rf"{ORDER}/return/$", orders.order_return, name="order_return"),
+    re_path(rf"{ORDER}/reviews/$", reviews.order_reviews, name="order_reviews"),
+    re_path(rf"{ORDER}/reviews/(?P<slug>[-a-zA-Z0-9_]+)/$", reviews.order_review, name="order_review"),
     path("info/<slug:page>/", info.info, name="info"),
     path("health/warm", info.warm, name="health_warm"),
+    path("sitemap.xml", sitemap.index, name="sitemap"),
+    path("sitemap-pages.xml", sitemap.pages, name="sitemap_pages"),
+    path("sitemap-products-<int:number>.xml", sitemap.products, name="sitemap_products"),
     path("robots.txt", info.robots, name="robots"),
     path(".well-known/security.txt", info.security, name="security_txt"),
 ]

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
+from ..indexing import index_products
 from ..models import Category, Product, ProductImage, StockMovement, Variant
 from ..selectors import NAVIGATION_KEY
 from ..services import category_save, image_add, product_publish, product_refresh
@@ -158,6 +159,7 @@ def copy_batch(batch: list[tuple[Good, int]], originals: dict[str, Product]) -> 
     )
     cover = ProductImage.objects.filter(product=OuterRef("pk")).order_by("position", "id").values("pk")[:1]
     Product.objects.filter(pk__in=[product.pk for product in products]).update(cover=Subquery(cover))
+    index_products(product.pk for product in products)
 
 
 def copied_variant(good: Good, n: int, product: Product) -> Variant:

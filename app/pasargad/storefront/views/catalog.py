@@ -1,197 +1,147 @@
-"""Pages of the catalogue: the same for everybody, so that shared caches may keep them."""
+"""The first page and the pages of products: the same for everybody, so that shared caches may keep them."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from pasargad.catalog import selectors
-from pasargad.catalog.models import Category, Product, Variant
+from pasargad.catalog import cards, selectors
+from pasargad.catalog.models import Kind
+from pasargad.catalog.selectors import ProductDetail, VariantRow
+from pasargad.recommendations.selectors import recommended_for
+from pasargad.reviews.selectors import reviews_of
 
 from .. import presenting
 from ..caching import shared
 from ..forms import AddToCartForm
-from ..limits import limited
-from ..paging import address, paginate
-from ..presenting import Card, Choice, Crumb
-from ..structured import product_data
+from ..presenting import Crumb
+from ..structured import organization_data, product_data
+from .lists import crumbs, moved
 
-SORT_LABELS = {"newest": "Newest", "price": "Price: low to high", "-price": "Price: high to low", "name": "Name"}
 HOME_CARDS = 8
 RELATED_CARDS = 4
-LONGEST_QUERY = 80
+REVIEWS = 5
 TIMES = " \N{MULTIPLICATION SIGN} "
+
+
+class HasSlug(Protocol):
+    slug: str
 
 
 @shared
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    featured = selectors.products_featured(HOME_CARDS)
-    newest = selectors.products_newest(HOME_CARDS, besides=featured)
-    found = selectors.availability([*featured, *newest])
+    featured = cards.cards_featured(HOME_CARDS)
+    newest = cards.cards_newest(HOME_CARDS, besides=[row.id for row in featured])
+    shelves = presenting.nodes(selectors.category_tree())
     context = {
-        "featured": [presenting.card(product, found) for product in featured],
-        "newest": [presenting.card(product, found) for product in newest],
-        "categories": [presenting.node(branch) for branch in selectors.category_tree()],
+        "featured": [presenting.card(row) for row in featured],
+        "newest": [presenting.card(row) for row in newest],
+        "categories": shelves,
+        "navigation": shelves,
+        "structured_data": organization_data(settings.SITE_URL, settings.BUSINESS, static("img/share.jpg")),
     }
     return render(request, "storefront/home.html", context)
 
 
 @shared
 @require_safe
-@limited("search", methods=("GET",))
-def _search(request: HttpRequest) -> HttpResponse:
-    return _list(request, None)
-
-
-@require_safe
-def product_list(request: HttpRequest) -> HttpResponse:
-    """All goods, or those that a search finds; searching costs more, so only it is limited."""
-    return _search(request) if request.GET.get("q") else _all(request)
-
-
-@shared
-def _all(request: HttpRequest) -> HttpResponse:
-    return _list(request, None)
-
-
-@shared
-@require_safe
-def category(request: HttpRequest, slug: str) -> HttpResponse:
-    found = Category.objects.filter(slug=slug, is_active=True).first()
-    if found is None:
-        raise Http404
-    return _list(request, found)
-
-
-@shared
-@require_safe
 def product(request: HttpRequest, slug: str) -> HttpResponse:
-    try:
-        found = selectors.product_get(slug)
-    except Product.DoesNotExist:
-        raise Http404 from None
-    return product_page(request, found, sku=request.GET.get("variant", ""))
+    found = selectors.product_detail(slug)
+    if found is None:
+        if now := selectors.slug_now(Kind.PRODUCT, slug):
+            return moved(request, reverse("product", args=[now]))
+        raise Http404
+    return _page(request, found, sku=request.GET.get("variant", ""))
 
 
 def product_page(
-    request: HttpRequest, product: Product, *, sku: str = "", form: AddToCartForm | None = None, status: int = 200
+    request: HttpRequest, product: HasSlug, *, sku: str = "", form: AddToCartForm | None = None, status: int = 200
 ) -> HttpResponse:
     """Show a product; with a form in error, show what was typed."""
-    variants = selectors.variants_of(product)
+    found = selectors.product_detail(product.slug)
+    if found is None:
+        raise Http404
+    return _page(request, found, sku=sku, form=form, status=status)
+
+
+def _page(
+    request: HttpRequest, product: ProductDetail, *, sku: str, form: AddToCartForm | None = None, status: int = 200
+) -> HttpResponse:
+    variants = product.variants
     if not variants:
         raise Http404
-    chosen = next((variant for variant in variants if variant.sku == sku), None) or _first_buyable(variants)
-    shown = [presenting.variant_view(product, variant, variant is chosen) for variant in variants]
-    pictures = [view for image in selectors.images_of(product) if (view := presenting.picture(image))]
-    related = selectors.products_related(product, RELATED_CARDS)
-    found = selectors.availability(related)
-    crumbs = [*_crumbs(product.category.slug), Crumb(product.name, reverse("product", args=[product.slug]))]
-    context = {
+    chosen = next((variant for variant in variants if variant.sku == sku), None) or first_buyable(variants)
+    shown = tuple(presenting.variant_view(product.slug, variant, variant is chosen) for variant in variants)
+    pictures = tuple(view for image in product.images if (view := presenting.picture(image)))
+    others = recommended_for(product.id, count=RELATED_CARDS)
+    related = others.similar or selectors.cards_related(product.id, product.category.id, RELATED_CARDS)
+    tree = selectors.category_tree()
+    way = crumbs(selectors.branch_path(tree, product.category.slug))
+    trail = (*way, Crumb(product.name, presenting.product_url(product.slug)))
+    context: dict[str, Any] = {
         "product": product,
+        "navigation": presenting.nodes(tree),
         "images": pictures,
         "variants": shown,
         "selected": next(view for view in shown if view.selected),
-        "form": form or AddToCartForm(initial={"variant": chosen.sku, "quantity": 1}),
-        "breadcrumbs": crumbs,
-        "related": [presenting.card(other, found) for other in related],
-        "facts": _facts(product, chosen),
-        "structured_data": product_data(product, shown, pictures, crumbs),
+        "sold_out": len(shown) == 1 and not shown[0].stock.buyable,
+        "form": form or SimpleLazyObject(AddToCartForm),
+        "problems": render_to_string("storefront/parts/refused.html", {"form": form}) if form else "",
+        "quantity_field": _field(form) if form else _empty_field(settings.SHOP.cart_max_quantity, get_language()),
+        "breadcrumbs": trail,
+        "together": [presenting.card(row) for row in others.together],
+        "related": [presenting.card(row) for row in related],
+        "reviews": presenting.reviews(reviews_of(product.id, count=REVIEWS)) if product.rating_count else (),
+        "rating": presenting.rating(product.rating_sum, product.rating_count),
+        "shape_url": default_storage.url(product.shape) if product.shape else "",
+        "facts": facts_of(product, chosen),
+        "structured_data": product_data(product, shown, pictures, trail),
     }
     return render(request, "storefront/product.html", context, status=status)
 
 
-def _list(request: HttpRequest, category: Category | None) -> HttpResponse:
-    path = reverse("category", args=[category.slug]) if category else reverse("product_list")
-    sort, page, query, only_available = _asked(request)
-    size = settings.SHOP.page_size
-    listing = selectors.products_list(
-        category=category, query=query, only_available=only_available, sort=sort, page=page, size=size
-    )
-    if page > 1 and not listing.products:
-        raise Http404
-    parameters = {
-        "q": query,
-        "sort": "" if sort == "newest" else sort,
-        "available": "1" if only_available else "",
-    }
-    tree = selectors.category_tree()
-    way = selectors.branch_path(tree, category.slug) if category else []
-    below = way[-1].children if way else ([] if category else tree)
-    found = selectors.availability(listing.products)
-    context: dict[str, Any] = {
-        "title": category.name if category else (f"Search: {query}" if query else "All prints"),
-        "category": category,
-        "breadcrumbs": _crumbs(category.slug) if category else [],
-        "categories": [presenting.node(branch) for branch in below],
-        "cards": _cards(listing.products, found),
-        "page": paginate(page, size, listing.total, path, parameters),
-        "sorts": _sorts(path, parameters, sort),
-        "filters": _filters(path, parameters, only_available),
-        "q": query,
-    }
-    return render(request, "storefront/product_list.html", context)
+def _field(form: AddToCartForm) -> SafeString:
+    return mark_safe(str(form["quantity"]))  # noqa: S308  # the form's own markup, which escapes what was typed
 
 
-def _asked(request: HttpRequest) -> tuple[str, int, str, bool]:
-    """Return what the address asks for; what makes no sense is an unknown page."""
-    sort = request.GET.get("sort", "newest")
-    number = request.GET.get("page", "1")
-    if sort not in selectors.SORTS or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 100_000:
-        raise Http404
-    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:LONGEST_QUERY]
-    if not settings.FEATURES.search:
-        query = ""
-    return sort, int(number), query, request.GET.get("available") == "1"
+@lru_cache(maxsize=16)
+def _empty_field(most: int, language: str | None) -> SafeString:
+    """Return the field as it mostly is: rendering it costs as much as a query."""
+    return _field(AddToCartForm())
 
 
-def _cards(products: list[Product], found: dict[int, Any]) -> list[Card]:
-    return [presenting.card(product, found) for product in products]
-
-
-def _sorts(path: str, parameters: dict[str, str], current: str) -> list[Choice]:
-    return [
-        Choice(
-            label, value, address(path, {**parameters, "sort": "" if value == "newest" else value}), value == current
-        )
-        for value, label in SORT_LABELS.items()
-    ]
-
-
-def _filters(path: str, parameters: dict[str, str], only_available: bool) -> list[Choice]:
-    url = address(path, {**parameters, "available": "" if only_available else "1"})
-    return [Choice("Available only", "1", url, only_available)]
-
-
-def _crumbs(slug: str) -> list[Crumb]:
-    way = selectors.branch_path(selectors.category_tree(), slug)
-    return [
-        Crumb("Shop", reverse("product_list")),
-        *(Crumb(branch.name, reverse("category", args=[branch.slug])) for branch in way),
-    ]
-
-
-def _first_buyable(variants: list[Variant]) -> Variant:
-    usable = (variant for variant in variants if variant.made_to_order or variant.available > 0)
+def first_buyable(variants: list[VariantRow]) -> VariantRow:
+    """Return the variant that a page shows unless another is asked for."""
+    usable = (variant for variant in variants if variant.made_to_order or variant.pieces > 0)
     return next(usable, variants[0])
 
 
-def _facts(product: Product, variant: Variant) -> list[tuple[str, str]]:
-    facts = [("Material", product.material)]
-    if variant.width_mm and variant.depth_mm and variant.height_mm:
-        sides = (variant.width_mm, variant.depth_mm, variant.height_mm)
-        facts.append(("Size", f"{TIMES.join(map(str, sides))} mm"))
+def facts_of(product: ProductDetail, variant: VariantRow) -> tuple[tuple[str, str], ...]:
+    """Return what can be said of a variant, in the order of pages."""
+    facts = [(_("Material"), product.material)]
+    if all(variant.sides_mm):
+        facts.append((_("Size"), f"{TIMES.join(map(str, variant.sides_mm))} mm"))
     if variant.weight_grams:
-        facts.append(("Weight", f"{variant.weight_grams} g"))
+        facts.append((_("Weight"), f"{variant.weight_grams} g"))
     if variant.print_minutes:
-        facts.append(("Print time", _duration(variant.print_minutes)))
-    facts.append(("Article", variant.sku))
-    return [(label, value) for label, value in facts if value]
+        facts.append((_("Print time"), _duration(variant.print_minutes)))
+    facts += [(name, value) for name, value, sku in product.attributes if sku in ("", variant.sku)]
+    facts.append((_("Article"), variant.sku))
+    return tuple((label, value) for label, value in facts if value)
 
 
 def _duration(minutes: int) -> str:

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from pasargad.catalog import selectors
+from pasargad.catalog.cards import cards_newest
 
 from ..caching import shared
 
@@ -29,7 +30,8 @@ def info(request: HttpRequest, page: str) -> HttpResponse:
 @shared
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    lines = ["User-agent: *", "Disallow: /cart/", "Disallow: /checkout/", "Disallow: /orders/"]
+    lines = ["User-agent: *", "Disallow: /cart/", "Disallow: /checkout/", "Disallow: /orders/", "Disallow: /wishlist/"]
+    lines += ["Disallow: /compare/", "Disallow: /seen/", f"Sitemap: {settings.SITE_URL}{reverse('sitemap')}"]
     return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
 
 
@@ -52,5 +54,5 @@ def warm(request: HttpRequest) -> HttpResponse:
     """List the paths worth asking for before a release goes live; the proxy keeps /health/ from the public."""
     paths = [reverse("home"), reverse("product_list"), reverse("cart")]
     paths += [reverse("category", args=[branch.slug]) for branch in selectors.category_tree()]
-    paths += [reverse("product", args=[product.slug]) for product in selectors.products_newest(PRODUCTS_TO_WARM)]
+    paths += [reverse("product", args=[product.slug]) for product in cards_newest(PRODUCTS_TO_WARM)]
     return JsonResponse({"paths": paths})

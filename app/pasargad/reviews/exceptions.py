@@ -1,0 +1,5 @@
+"""What is no review; the text is for shoppers."""
+
+
+class ReviewRefused(Exception):
+    pass
