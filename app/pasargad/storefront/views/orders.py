@@ -24,7 +24,7 @@ from ..caching import private
 from ..cookies import cart_of_or_new, remember_cart
 from ..forms import OrderFindForm
 from ..limits import limited
-from .cart import see_other
+from ..redirects import see_other
 from .paying import payment_address, return_url, to_payment
 
 logger = logging.getLogger(__name__)
