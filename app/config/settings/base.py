@@ -17,6 +17,7 @@ INSTALLED_APPS = [
     "pasargad.promotions",
     "pasargad.orders",
     "pasargad.payments",
+    "pasargad.shipments",
     "pasargad.notifications",
     "pasargad.storefront",
     "pasargad.health",

@@ -20,7 +20,7 @@ from pasargad.promotions import selectors as promotions
 from pasargad.promotions.rules import FREE_SHIPPING, Offer, Refusal, Shopper, refusal
 from pasargad.promotions.wording import say
 from pasargad.shipping import selectors as shipping
-from pasargad.shipping.rules import Load, Option, Point, options
+from pasargad.shipping.rules import Load, Option, Point, Zone, options
 from pasargad.tax import selectors as taxes
 from pasargad.tax.rules import Classes, Taxation, taxation_at
 
@@ -114,6 +114,14 @@ def quote_lines(lines: Sequence[CartLine], wish: Wish, *, coupon: str = "", shop
         # Goods that have nowhere to go yet cannot go free: that is no fault of the coupon.
         reason, problem = None, ""
     return Quote(price, wish, found, option, tuple(points), point, grams, coupon, reason, problem)
+
+
+def shipping_zones() -> list[Zone]:
+    """Return the zones with their methods, as quotes use them."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({shipping.RULES_SQL})::text")
+        [raw] = cursor.fetchone()
+    return shipping.read_zones(json.loads(raw))
 
 
 def _read_rules(lines: Sequence[CartLine], coupon: str, shopper: Shopper) -> tuple[Any, Any, Any]:
