@@ -114,7 +114,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Shipping:
-    """One rate for every destination, by weight, until zones and carriers replace it."""
+    """One rate for every destination, by weight, where the shop has no shipping zones of its own."""
 
     origin: Address
     countries: tuple[str, ...]
@@ -138,6 +138,41 @@ def read_shipping(env: Env) -> Shipping:
         transit_days=env.integer("SHIPPING_TRANSIT_DAYS", "working days on the way", maximum=90),
         pickup_enabled=env.boolean("SHIPPING_PICKUP_ENABLED", "shoppers may collect at the origin"),
     )
+
+
+@dataclass(frozen=True)
+class Goshippo:
+    """The carrier's account; an empty key means that staff take parcels to the counter."""
+
+    api_key: str
+    webhook_secret: str
+    live_mode: bool
+    api_base: str
+
+
+def read_goshippo(env: Env) -> Goshippo:
+    env.begin("shipping")
+    goshippo = Goshippo(
+        api_key=env.text(
+            "GOSHIPPO_API_KEY",
+            "key of the Shippo account; empty: no labels are bought",
+            empty=True,
+            secret=True,
+        ),
+        webhook_secret=env.text(
+            "GOSHIPPO_WEBHOOK_SECRET", "signs Shippo's messages; empty: none is believed", empty=True, secret=True
+        ),
+        live_mode=env.boolean("GOSHIPPO_LIVE_MODE", "true: real labels; the key must agree"),
+        api_base=env.url(
+            "GOSHIPPO_API_BASE", "https://api.goshippo.com or a stand-in", schemes=["https", "http"]
+        ).rstrip("/"),
+    )
+    mode = "live" if goshippo.live_mode else "test"
+    if goshippo.api_key and f"_{mode}_" not in goshippo.api_key:
+        env.problem(
+            "GOSHIPPO_API_KEY", f"is not a {mode} key, but GOSHIPPO_LIVE_MODE is {str(goshippo.live_mode).lower()}"
+        )
+    return goshippo
 
 
 def _read_address(env: Env, prefix: str, what: str) -> Address:

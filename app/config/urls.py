@@ -7,6 +7,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("pasargad.storefront.urls")),
     path("webhooks/", include("pasargad.payments.urls")),
+    path("webhooks/", include("pasargad.shipments.urls")),
     path("", include("pasargad.health.urls")),
 ]
 

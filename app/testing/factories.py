@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from pasargad.cart.models import Cart
@@ -12,6 +13,9 @@ from pasargad.catalog.services import category_save, product_publish
 from pasargad.catalog.stock import stock_move
 from pasargad.orders.models import Order
 from pasargad.orders.services import Buyer, order_place
+from pasargad.promotions.models import Coupon, Promotion
+from pasargad.shipping.models import ShippingMethod, ShippingZone, WeightBand
+from pasargad.tax.models import TaxRate, TaxZone
 
 _numbers = itertools.count(1)
 
@@ -65,3 +69,36 @@ def make_cart(*lines: tuple[Variant, int]) -> Cart:
 def make_order(*lines: tuple[Variant, int], buyer: Buyer = BUYER) -> Order:
     cart = make_cart(*(lines or ((make_variant(), 1),)))
     return order_place(cart, buyer, key="0" * 32, agreed_total_minor=NO_LIMIT)
+
+
+def make_zone(*methods: dict[str, Any], countries: Iterable[str] = ("US",), **fields: Any) -> ShippingZone:
+    """Make a shipping zone with methods; a method's `bands` are pairs of a greatest weight and a price."""
+    zone = ShippingZone.objects.create(
+        name=f"Zone {next(_numbers)}", countries=list(countries), **({"postcodes": []} | fields)
+    )
+    for number, wanted in enumerate(methods):
+        bands = wanted.pop("bands", ())
+        method = ShippingMethod.objects.create(zone=zone, position=number, **({"name": f"Method {number}"} | wanted))
+        for up_to, price in bands:
+            WeightBand.objects.create(method=method, up_to_grams=up_to, price_minor=price)
+    return zone
+
+
+def make_tax_zone(*rates: tuple[str, int], inclusive: bool = False, **fields: Any) -> TaxZone:
+    """Make a tax zone with standard rates: names and millionths."""
+    values: dict[str, Any] = {"name": f"Tax {next(_numbers)}", "countries": ["US"], "prices_contain_tax": inclusive}
+    zone = TaxZone.objects.create(**(values | fields))
+    for name, ppm in rates:
+        TaxRate.objects.create(zone=zone, name=name, ppm=ppm)
+    return zone
+
+
+def make_promotion(kind: str = "percentage", **fields: Any) -> Promotion:
+    values: dict[str, Any] = {"name": f"Offer {next(_numbers)}", "kind": kind}
+    if kind == "percentage":
+        values["basis_points"] = 1000
+    return Promotion.objects.create(**(values | fields))
+
+
+def make_coupon(code: str = "SAVE10", *, limit: int | None = None, **promotion: Any) -> Coupon:
+    return Coupon.objects.create(promotion=make_promotion(**promotion), code=code, limit=limit)

@@ -18,4 +18,6 @@ def cart_lines(cart: Cart | None) -> list[CartLine]:
     """Return the lines with their goods and covers: one query."""
     if cart is None:
         return []
-    return list(CartLine.objects.filter(cart=cart).select_related("variant__product__cover"))
+    return list(
+        CartLine.objects.filter(cart=cart).select_related("variant__product__cover", "variant__product__category")
+    )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from pasargad.catalog.models import Product, Variant
@@ -48,8 +49,47 @@ def cart_set(cart: Cart, line_id: int, quantity: int) -> None:
         line.save(update_fields=["quantity"])
 
 
+# One statement each: both belong to the few of an order.
+HOLD = """
+SELECT set_config('lock_timeout', %s, true);
+SELECT c.coupon_code, c.user_id, u.email
+FROM cart_cart c LEFT JOIN accounts_user u ON u.id = c.user_id WHERE c.id = %s FOR UPDATE OF c
+"""
+EMPTY = """
+WITH gone AS (DELETE FROM cart_cartline WHERE cart_id = %s)
+UPDATE cart_cart SET coupon_code = '', updated_at = now() WHERE id = %s
+"""
+
+
+@dataclass(frozen=True)
+class HeldCart:
+    """What a locked cart says of its owner; `account_email` is "" for guests."""
+
+    coupon_code: str
+    user_id: int | None
+    account_email: str
+
+
+def cart_hold(cart: Cart) -> HeldCart:
+    """Lock a cart until the transaction ends, waiting for it and for every later lock DB_LOCK_TIMEOUT_MS at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD, [f"{settings.DB_LOCK_TIMEOUT_MS}ms", cart.pk])
+        row = cursor.fetchone()
+    if row is None:
+        raise Cart.DoesNotExist
+    return HeldCart(row[0], row[1], row[2] or "")
+
+
+def cart_coupon_set(cart: Cart, code: str) -> None:
+    """Remember a coupon in a cart; "" takes it out. What it is worth is asked whenever the cart is priced."""
+    Cart.objects.filter(pk=cart.pk).update(coupon_code=code, updated_at=timezone.now())
+    cart.coupon_code = code
+
+
 def cart_empty(cart: Cart) -> None:
-    CartLine.objects.filter(cart=cart).delete()
+    """Take everything out of a cart, its coupon too."""
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY, [cart.pk, cart.pk])
 
 
 def cart_refill(cart: Cart, quantities: Mapping[int, int]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "cad": "CA$"}
 # ISO 4217: currencies without a minor unit.
@@ -31,3 +33,25 @@ class Money:
 
     def __bool__(self) -> bool:
         return self.minor != 0
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """Round a quotient that is not negative: the one rounding rule for money."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def spread(total: int, weights: Sequence[int | Fraction]) -> list[int]:
+    """Divide a sum in proportion to weights so that the parts add up to it (largest remainder, first wins a tie).
+
+    No part is more than its exact share rounded up, so a sum that is at most the weights' leaves none above its weight.
+    """
+    whole = sum(weights)
+    if not whole:
+        return [0 for _ in weights]
+    shares = [Fraction(total * weight) / whole for weight in weights]
+    parts = [share.numerator // share.denominator for share in shares]
+    left = total - sum(parts)
+    order = sorted(range(len(parts)), key=lambda index: (parts[index] - shares[index], index))
+    for index in order[:left]:
+        parts[index] += 1
+    return parts

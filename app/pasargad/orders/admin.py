@@ -23,7 +23,8 @@ class FrozenInline(admin.TabularInline):
 
 class LineInline(FrozenInline):
     model = OrderLine
-    fields = ("sku", "product_name", "variant_name", "quantity", "unit_price_minor", "total_minor", "made_to_order")
+    fields = ("sku", "product_name", "variant_name", "quantity", "unit_price_minor", "total_minor", "discount_minor",
+              "tax_minor", "made_to_order")  # fmt: skip
 
 
 class EventInline(FrozenInline):

@@ -11,6 +11,14 @@ class CartChanged(OrderRefused):
     """The total is higher than the one the shopper agreed to, or goods are gone."""
 
 
+class NotDeliverable(CartChanged):
+    """No way of sending reaches the address, or the one that was chosen does not any more."""
+
+
+class CouponGone(CartChanged):
+    """Another order used the coupon up first."""
+
+
 class KeyReused(OrderRefused):
     """The same form was sent twice with different contents."""
 

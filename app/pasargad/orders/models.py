@@ -6,10 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
 from pasargad.catalog.models import Variant
 from pasargad.catalog.money import Money
+
+JSON: models.JSONField[Any, Any] = models.JSONField()
 
 
 class Status(models.TextChoices):
@@ -67,9 +69,24 @@ class Order(models.Model):
     country = models.CharField(max_length=2, blank=True)
     note = models.CharField(max_length=500, blank=True)
 
+    # The customer for limits of promotions, and how the goods travel: frozen like the prices.
+    customer_key = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    shipping_zone = models.CharField(max_length=80, blank=True, default="", db_default="")
+    shipping_method = models.CharField(max_length=60, blank=True, default="", db_default="")
+    shipping_carrier = models.CharField(max_length=10, blank=True, default="", db_default="")
+    shipping_service = models.CharField(max_length=60, blank=True, default="", db_default="")
+    shipping_grams = models.PositiveIntegerField(default=0, db_default=0)
+    pickup_address: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=Value([], JSON), blank=True)
+
     currency = models.CharField(max_length=3)
-    subtotal_minor = models.PositiveIntegerField()
-    shipping_minor = models.PositiveIntegerField()
+    subtotal_minor = models.PositiveIntegerField(help_text="Goods before discounts")
+    discount_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="Taken off the goods")
+    coupon_code = models.CharField(max_length=40, blank=True, default="", db_default="")
+    # [{"promotion", "name", "code", "minor", "shipping_minor"}] and [{"name", "ppm", "base_minor", "minor"}].
+    discounts: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=Value([], JSON), blank=True)
+    taxes: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=Value([], JSON), blank=True)
+    shipping_tax_minor = models.PositiveIntegerField(default=0, db_default=0)
+    shipping_minor = models.PositiveIntegerField(help_text="After discounts")
     tax_minor = models.PositiveIntegerField()
     tax_inclusive = models.BooleanField()
     total_minor = models.PositiveIntegerField()
@@ -82,16 +99,23 @@ class Order(models.Model):
         ordering = ["-placed_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(tax_inclusive=True, total_minor=F("subtotal_minor") + F("shipping_minor"))
-                | Q(tax_inclusive=False, total_minor=F("subtotal_minor") + F("shipping_minor") + F("tax_minor")),
-                name="orders_order_total",
+                condition=Q(
+                    tax_inclusive=True,
+                    total_minor=F("subtotal_minor") - F("discount_minor") + F("shipping_minor"),
+                )
+                | Q(
+                    tax_inclusive=False,
+                    total_minor=F("subtotal_minor") - F("discount_minor") + F("shipping_minor") + F("tax_minor"),
+                ),
+                name="orders_order_sum",
             ),
-            models.CheckConstraint(condition=Q(total_minor__gt=0), name="orders_order_total_positive"),
+            models.CheckConstraint(condition=Q(discount_minor__lte=F("subtotal_minor")), name="orders_order_discount"),
         ]
         indexes = [
             models.Index(fields=["-placed_at", "-id"], name="orders_order_newest"),
             models.Index(fields=["expires_at"], condition=Q(status="awaiting_payment"), name="orders_order_expiry"),
             models.Index(fields=["status"], condition=~Q(status="delivered"), name="orders_order_open"),
+            models.Index(fields=["customer_key"], condition=~Q(customer_key=""), name="orders_order_customer"),
         ]
 
     def __str__(self) -> str:
@@ -118,7 +142,11 @@ class OrderLine(models.Model):
     options: models.JSONField[Any, Any] = models.JSONField(default=list)
     quantity = models.PositiveIntegerField()
     unit_price_minor = models.PositiveIntegerField()
-    total_minor = models.PositiveIntegerField()
+    total_minor = models.PositiveIntegerField(help_text="Before discounts and added tax")
+    discount_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="This line's part of all discounts")
+    tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="This line's part of the tax")
+    # [{"name", "ppm", "minor"}]
+    tax_rates: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=Value([], JSON), blank=True)
     weight_grams = models.PositiveIntegerField(default=0)
     made_to_order = models.BooleanField(default=False)
     lead_days = models.PositiveSmallIntegerField(default=0)
@@ -131,6 +159,7 @@ class OrderLine(models.Model):
             models.CheckConstraint(
                 condition=Q(total_minor=F("quantity") * F("unit_price_minor")), name="orders_line_total"
             ),
+            models.CheckConstraint(condition=Q(discount_minor__lte=F("total_minor")), name="orders_line_discount"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +38,8 @@ class OrderLineView:
     quantity: int
     unit_price: Money
     total: Money
+    discount: Money
+    tax: Money
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class OrderView:
     tax: Money
     total: Money
     tax_inclusive: bool
+    discounts: list[tuple[str, Money]]
+    taxes: list[tuple[str, Money]]
+    shipping_method: str
     lead_days: int
     history: list[tuple[datetime, str]]
     payment_error: str
@@ -99,6 +105,8 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
                 quantity=line.quantity,
                 unit_price=money(line.unit_price_minor),
                 total=money(line.total_minor),
+                discount=money(line.discount_minor),
+                tax=money(line.tax_minor),
             )
             for line in lines
         ],
@@ -107,6 +115,11 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         tax=money(order.tax_minor),
         total=money(order.total_minor),
         tax_inclusive=order.tax_inclusive,
+        discounts=discount_lines(
+            ((found["name"], found["code"], found["minor"]) for found in order.discounts), order.currency
+        ),
+        taxes=tax_lines(((found["name"], found["ppm"], found["minor"]) for found in order.taxes), order.currency),
+        shipping_method=order.shipping_method,
         lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
         history=[
             (event.at, PLACED if event.after == Status.AWAITING_PAYMENT else str(Status(event.after).label))
@@ -117,8 +130,20 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
     )
 
 
+def discount_lines(found: Iterable[tuple[str, str, int]], currency: str) -> list[tuple[str, Money]]:
+    """Name what came off the goods; what came off shipping shows in its price."""
+    return [(f"{name} ({code})" if code else name, Money(-minor, currency)) for name, code, minor in found if minor]
+
+
+def tax_lines(found: Iterable[tuple[str, int, int]], currency: str) -> list[tuple[str, Money]]:
+    return [(f"{name} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
+
+
 def _address_lines(order: Order) -> list[str]:
     """Where the goods go; for who collects them, where they are."""
+    if order.delivery == Delivery.PICKUP and order.pickup_address:
+        *rest, country = order.pickup_address
+        return [*rest, country_name(country)]
     if order.delivery == Delivery.PICKUP:
         place = settings.BUSINESS.address
         return _lines(settings.BUSINESS.name, place.street, "", place.city, place.state, place.zip, place.country)

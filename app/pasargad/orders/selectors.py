@@ -4,7 +4,31 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import connection
+from django.db.models import Q
+
 from .models import Order, Status
+
+# One statement: both are asked whenever an order is placed.
+EARLIER = """
+SELECT (SELECT id FROM orders_order WHERE idempotency_key = %s), EXISTS (
+    SELECT 1 FROM orders_order
+    WHERE customer_key = %s AND customer_key <> '' AND status NOT IN ('expired', 'cancelled'))
+"""
+
+
+def order_earlier(idempotency_key: str, customer_key: str) -> tuple[int | None, bool]:
+    """Return the id of the order that this key made, and whether this customer has ordered before."""
+    with connection.cursor() as cursor:
+        cursor.execute(EARLIER, [idempotency_key, customer_key])
+        found, ordered = cursor.fetchone()
+    return found, ordered
+
+
+def has_ordered(customer_key: str) -> bool:
+    """Whether a customer has an order that was not given up."""
+    given_up = Q(status__in=(Status.EXPIRED, Status.CANCELLED))
+    return bool(customer_key) and Order.objects.filter(~given_up, customer_key=customer_key).exists()
 
 
 def order_by_token(token: str) -> Order:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from pasargad.cart.models import Cart, CartLine
-from pasargad.cart.services import cart_empty
+from pasargad.cart.services import cart_empty, cart_hold
 from pasargad.catalog.exceptions import OutOfStock
 from pasargad.catalog.models import Product
+from pasargad.catalog.money import Money
+from pasargad.catalog.places import Destination
 from pasargad.catalog.stock import stock_commit, stock_release, stock_reserve
+from pasargad.promotions.exceptions import CouponUsedUp
+from pasargad.promotions.rules import Refusal, Shopper
+from pasargad.promotions.services import customer_key, redeem, redemptions_release, redemptions_retake
+from pasargad.promotions.wording import say
 
-from .exceptions import CartChanged, IllegalTransition, KeyReused, OrderRefused
-from .models import TRANSITIONS, Delivery, Order, OrderEvent, OrderLine, Status
-from .pricing import Item, Price, price_order
+from .exceptions import CartChanged, CouponGone, IllegalTransition, KeyReused, NotDeliverable, OrderRefused
+from .freezing import frozen_line, frozen_price
+from .models import TRANSITIONS, Order, OrderEvent, OrderLine, Status
+from .quoting import Quote, Wish, quote_lines
+from .selectors import order_earlier
 from .signals import order_changed
 
 # Crockford's digits: nobody reads I, L, O or U for something else.
@@ -43,43 +51,50 @@ class Buyer:
     zip: str = ""
     country: str = ""
     note: str = ""
+    method: str = ""
+    point: str = ""
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        # What is empty by default is left out: a new field must not make known orders look different.
+        given = {name: value for name, value in asdict(self).items() if value or name not in ("method", "point")}
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.delivery, Destination(self.country, self.state, self.zip), self.method, self.point)
 
 
 def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) -> Order:
     """Turn a cart into an order that awaits payment, holding its goods; the same key gives the same order.
 
-    In one transaction: lock the cart, price it again, hold the stock, write the order, empty the cart. Raises
-    CartChanged when the price rose or goods are gone, KeyReused when the key came with other contents.
+    In one transaction: lock the cart, price it again, hold the stock, write the order, use its promotions, empty the
+    cart. Raises CartChanged when the price rose or goods are gone, KeyReused when the key came with other contents.
     """
     full_key = f"{cart.pk}:{key}"
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{settings.DB_LOCK_TIMEOUT_MS}ms"])
-        Cart.objects.select_for_update().get(pk=cart.pk)
-        if known := Order.objects.filter(idempotency_key=full_key).first():
-            if known.request_digest != buyer.digest:
-                raise KeyReused("This order was placed already, with other details.")
-            return known
-        lines = list(CartLine.objects.filter(cart=cart).select_related("variant__product").order_by("variant_id"))
+        held = cart_hold(cart)
+        customer = customer_key(held.account_email or buyer.email)
+        known, has_ordered = order_earlier(full_key, customer)
+        if known:
+            return _same_order(known, buyer)
+        lines = list(
+            CartLine.objects.filter(cart=cart).select_related("variant__product__category").order_by("variant_id")
+        )
         _require_sellable(lines)
-        price = price_lines(lines, buyer.delivery)
-        if price.total > agreed_total_minor:
-            raise CartChanged("The price has changed since you saw it. Please look at the new total.")
-        order = _create(buyer, full_key, price)
-        OrderLine.objects.bulk_create(_frozen(order, line) for line in lines)
+        shopper = Shopper(customer, logged_in=held.user_id is not None, has_ordered=has_ordered)
+        quote = quote_lines(lines, buyer.wish, coupon=held.coupon_code, shopper=shopper)
+        _require_agreed(quote, agreed_total_minor)
+        order = _create(buyer, full_key, quote, shopper, held.user_id)
+        OrderLine.objects.bulk_create(
+            frozen_line(order, line, price) for line, price in zip(lines, quote.price.lines, strict=True)
+        )
         _hold(order, lines)
+        _redeem(order, quote, customer)
         OrderEvent.objects.create(order=order, after=order.status, actor="shopper")
         cart_empty(cart)
-    return order
-
-
-def price_lines(lines: Iterable[CartLine], delivery: str) -> Price:
-    items = (Item(line.variant.price_minor, line.quantity, line.variant.weight_grams) for line in lines)
-    return price_order(items, shipped=delivery == Delivery.SHIPPING, shop=settings.SHOP, shipping=settings.SHIPPING)
+        # What costs nothing waits for no payment.
+        return order_paid(order, actor="shop") if order.total_minor == 0 else order
 
 
 def order_move(order: Order, to: Status, *, actor: str, note: str = "") -> Order:
@@ -121,6 +136,7 @@ def order_paid(order: Order, *, actor: str) -> Order:
         except OutOfStock:
             return order_move(order, Status.REFUND_DUE, actor=actor, note="Paid too late; the goods are gone.")
         stock_commit(order.reference)
+        redemptions_retake(order.reference)
         return order_move(order, Status.PAID, actor=actor, note="Paid late; the goods were still there.")
     if order.status == Status.CANCELLED:
         return order_move(order, Status.REFUND_DUE, actor=actor, note="Paid after it was cancelled.")
@@ -130,12 +146,14 @@ def order_paid(order: Order, *, actor: str) -> Order:
 def order_expire(order: Order) -> Order:
     """Give up a locked order that nobody paid for, and its goods."""
     stock_release(order.reference)
+    redemptions_release(order.reference)
     return order_move(order, Status.EXPIRED, actor="shop", note="Not paid in time.")
 
 
 def order_refuse(order: Order, *, note: str) -> Order:
     """Give up a locked order whose money came in a way that cannot stand: its goods are free, the money is due back."""
     stock_release(order.reference)
+    redemptions_release(order.reference)
     return order_move(order, Status.REFUND_DUE, actor="shop", note=note)
 
 
@@ -143,6 +161,7 @@ def order_cancel(order: Order, *, actor: str) -> Order:
     """Cancel a locked order that was not paid for; raises IllegalTransition otherwise."""
     order_move(order, Status.CANCELLED, actor=actor)
     stock_release(order.reference)
+    redemptions_release(order.reference)
     return order
 
 
@@ -159,39 +178,50 @@ def _require_sellable(lines: list[CartLine]) -> None:
             raise CartChanged(f"{variant.product.name} cannot be made to order at the moment.")
 
 
-def _create(buyer: Buyer, key: str, price: Price) -> Order:
+def _same_order(order_id: int, buyer: Buyer) -> Order:
+    order = Order.objects.get(pk=order_id)
+    if order.request_digest != buyer.digest:
+        raise KeyReused(gettext("This order was placed already, with other details."))
+    return order
+
+
+def _require_agreed(quote: Quote, agreed_total_minor: int) -> None:
+    """Refuse what the shopper has not seen: another way of sending, or a higher total; a lower one is welcome."""
+    if quote.undeliverable:
+        raise NotDeliverable(gettext("We cannot send these goods to this address."))
+    if quote.choice_gone:
+        raise NotDeliverable(gettext("What you chose is not available for this address. Please choose again."))
+    if quote.price.total > agreed_total_minor:
+        total = Money(quote.price.total, settings.SHOP.currency)
+        changed = gettext("The price has changed since you saw it. The total is now %(total)s.") % {"total": total}
+        raise CartChanged(f"{quote.coupon_problem} {changed}".strip())
+
+
+def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int | None) -> Order:
+    typed = asdict(buyer)
+    del typed["method"], typed["point"]
     return Order.objects.create(
         number=f"{settings.SHOP.order_number_prefix}-{''.join(secrets.choice(NUMBER_DIGITS) for _ in range(8))}",
         token=secrets.token_hex(16),
         idempotency_key=key,
         request_digest=buyer.digest,
-        **asdict(buyer),
+        user_id=user_id,
+        customer_key=shopper.customer_key,
+        **typed,
+        **frozen_price(quote),
         currency=settings.SHOP.currency,
-        subtotal_minor=price.subtotal,
-        shipping_minor=price.shipping,
-        tax_minor=price.tax,
-        tax_inclusive=settings.SHOP.tax_inclusive,
-        total_minor=price.total,
         expires_at=timezone.now() + timedelta(seconds=settings.SHOP.reservation_seconds),
     )
 
 
-def _frozen(order: Order, line: CartLine) -> OrderLine:
-    variant = line.variant
-    return OrderLine(
-        order=order,
-        variant=variant,
-        sku=variant.sku,
-        product_name=variant.product.name,
-        variant_name=variant.name,
-        options=variant.options,
-        quantity=line.quantity,
-        unit_price_minor=variant.price_minor,
-        total_minor=variant.price_minor * line.quantity,
-        weight_grams=variant.weight_grams,
-        made_to_order=variant.made_to_order,
-        lead_days=variant.lead_days,
-    )
+def _redeem(order: Order, quote: Quote, customer: str) -> None:
+    try:
+        redeem(quote.price.applied, reference=order.reference, customer=customer)
+    except CouponUsedUp as error:
+        if error.reason == Refusal.USED_BY_YOU and not quote.coupon:
+            text = gettext("An offer for first orders was used already. Please look at the new total.")
+            raise CartChanged(text) from error
+        raise CouponGone(say(error.reason, quote.coupon, None, settings.SHOP.currency)) from error
 
 
 def _hold(order: Order, lines: list[CartLine]) -> None:

@@ -10,21 +10,21 @@ from django.utils.functional import SimpleLazyObject
 
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import category_tree
+from pasargad.shipping.selectors import promise_kept
 
 from .presenting import Node, nodes
 
 
 def shop(request: HttpRequest) -> dict[str, Any]:
     shipping = settings.SHIPPING
-    free_from = Money(shipping.free_from_minor, settings.SHOP.currency) if shipping.free_from_minor else None
     return {
         "business": settings.BUSINESS,
         "shop": settings.SHOP,
         "shipping": {
             "base": Money(shipping.base_minor, settings.SHOP.currency),
             "base_minor": shipping.base_minor,
-            "free_from": free_from,
-            "countries": shipping.countries,
+            "free_from": SimpleLazyObject(free_from),
+            "countries": SimpleLazyObject(lambda: promise_kept().countries),
             "handling_days": shipping.handling_days,
             "transit_days": shipping.transit_days,
             "origin": shipping.origin,
@@ -35,6 +35,11 @@ def shop(request: HttpRequest) -> dict[str, Any]:
         "canonical_url": f"{settings.SITE_URL}{request.path}",
         "navigation": SimpleLazyObject(navigation),
     }
+
+
+def free_from() -> Money | None:
+    limit = promise_kept().free_from_minor
+    return Money(limit, settings.SHOP.currency) if limit else None
 
 
 def navigation() -> tuple[Node, ...]:

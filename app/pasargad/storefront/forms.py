@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
 
 from pasargad.orders.countries import country_name
 from pasargad.orders.models import Delivery
@@ -78,13 +80,17 @@ class CheckoutForm(AccessibleForm):
     state = _text("State or province", "address-level1", longest=80, required=False)
     zip = _text("Postal code", "postal-code", longest=20, required=False)
     country = forms.ChoiceField(required=False, widget=forms.Select(attrs={"autocomplete": "country"}))
+    # Which of these there are depends on the rest of the form: placing the order refuses what cannot be had.
+    method = forms.CharField(required=False, max_length=20)
+    point = forms.CharField(required=False, max_length=20)
+    coupon = forms.CharField(label=_("Coupon code"), required=False, max_length=60)
     note = forms.CharField(label="Note", max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2}))
     agree_total_minor = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     idempotency_key = forms.CharField(validators=[KEY], widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, countries: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        codes = settings.SHIPPING.countries
+        codes = countries or settings.SHIPPING.countries
         self.fields["country"].choices = [(code, country_name(code)) for code in codes]  # type: ignore[attr-defined]
         for name in ("email", "name"):
             self.fields[name].error_messages["required"] = "Please fill this in."
@@ -99,7 +105,9 @@ class CheckoutForm(AccessibleForm):
             if shipped and name not in self.errors and not cleaned.get(name):
                 self.add_error(name, "We need this to send your parcel.")
         if cleaned.get("delivery") == Delivery.PICKUP:
-            cleaned |= dict.fromkeys((*ADDRESS_FIELDS, "street2", "state"), "")
+            cleaned |= dict.fromkeys((*ADDRESS_FIELDS, "street2", "state", "method"), "")
+        else:
+            cleaned["point"] = ""
         return cleaned
 
     def buyer(self) -> Buyer:

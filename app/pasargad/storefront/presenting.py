@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext, ngettext
 
 from pasargad.cart.models import CartLine
 from pasargad.catalog.availability import Availability
@@ -22,8 +22,10 @@ from pasargad.catalog.cards import CardRow, Cover
 from pasargad.catalog.models import Product, ProductImage
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import Branch, VariantRow, availability_of
-from pasargad.orders.pricing import Price
+from pasargad.orders.presenting import discount_lines, tax_lines
+from pasargad.orders.quoting import Quote
 from pasargad.reviews.models import Review
+from pasargad.shipping.rules import Option
 
 NEW_FOR = timedelta(days=30)
 
@@ -149,13 +151,35 @@ class CartView:
 
 
 @dataclass(frozen=True)
-class Quote:
+class DeliveryChoice:
+    """A method or a place to collect at, as a radio button shows it."""
+
+    value: str
+    label: str
+    detail: str
+    price: Money
+    checked: bool
+
+
+@dataclass(frozen=True)
+class QuoteView:
+    """`discounts` and `taxes` are labelled amounts; `coupon_problem` says why the cart's coupon is idle."""
+
     subtotal: Money
+    discounts: list[tuple[str, Money]]
+    goods: Money
     shipping: Money
     tax: Money
+    taxes: list[tuple[str, Money]]
     total: Money
     tax_inclusive: bool
     shipping_method: str
+    delivery: str
+    methods: list[DeliveryChoice]
+    points: list[DeliveryChoice]
+    undeliverable: bool
+    coupon: str
+    coupon_problem: str
 
 
 def picture(image: ProductImage | Cover | None) -> Picture | None:
@@ -343,15 +367,50 @@ def _line(line: CartLine) -> Line:
     )
 
 
-def quote(price: Price, delivery: str) -> Quote:
-    def money(minor: int) -> Money:
-        return Money(minor, settings.SHOP.currency)
+def quote_view(quote: Quote) -> QuoteView:
+    price, currency = quote.price, settings.SHOP.currency
 
-    return Quote(
+    def money(minor: int) -> Money:
+        return Money(minor, currency)
+
+    applied = ((found.offer.name, found.offer.code, sum(found.cuts)) for found in price.applied)
+    collected = quote.wish.delivery == "pickup"
+    return QuoteView(
         subtotal=money(price.subtotal),
+        discounts=discount_lines(applied, currency),
+        goods=money(price.subtotal - price.discount),
         shipping=money(price.shipping),
         tax=money(price.tax),
+        taxes=tax_lines(((found.name, found.ppm, found.tax_minor) for found in price.taxes), currency),
         total=money(price.total),
-        tax_inclusive=settings.SHOP.tax_inclusive,
-        shipping_method="Shipping" if delivery == "shipping" else "Pick-up",
+        tax_inclusive=price.tax_inclusive,
+        shipping_method=gettext("Pick-up") if collected else (quote.option.method.name if quote.option else ""),
+        delivery=quote.wish.delivery,
+        methods=[_method_choice(option, option == quote.option, currency) for option in quote.options],
+        points=[
+            DeliveryChoice(
+                value=str(point.id),
+                label=point.name,
+                detail=" · ".join(filter(None, (", ".join(point.lines[1:-1]), point.opening_hours))),
+                price=money(0),
+                checked=point == quote.point,
+            )
+            for point in quote.points
+        ],
+        undeliverable=quote.undeliverable,
+        coupon=quote.coupon,
+        coupon_problem=quote.coupon_problem,
+    )
+
+
+def _method_choice(option: Option, checked: bool, currency: str) -> DeliveryChoice:
+    low, high = option.method.days
+    days = f"{low}-{high}" if low != high else str(low)
+    time = ngettext("%(days)s working day on the way", "%(days)s working days on the way", high) % {"days": days}
+    return DeliveryChoice(
+        value=option.value,
+        label=option.method.name,
+        detail=" · ".join(filter(None, (option.method.description, time if high else ""))),
+        price=Money(option.price_minor, currency),
+        checked=checked,
     )

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, compare, info, lists, orders, reviews, sitemap, wishlist
+from .views import cart, catalog, checkout, compare, coupons, info, lists, orders, reviews, sitemap, wishlist
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
@@ -19,7 +19,10 @@ urlpatterns = [
     path("cart/", cart.cart, name="cart"),
     path("cart/add/", cart.cart_add, name="cart_add"),
     path("cart/lines/<int:line_id>/", cart.cart_line, name="cart_line"),
+    path("cart/coupon/", coupons.cart_coupon, name="cart_coupon"),
     path("checkout/", checkout.checkout, name="checkout"),
+    path("checkout/quote/", checkout.checkout_quote, name="checkout_quote"),
+    path("checkout/coupon/", checkout.checkout_coupon, name="checkout_coupon"),
     path("orders/find/", orders.order_find, name="order_find"),
     re_path(rf"{ORDER}/$", orders.order, name="order"),
     re_path(rf"{ORDER}/pay/$", orders.order_pay, name="order_pay"),

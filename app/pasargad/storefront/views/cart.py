@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from pasargad.cart import services
 from pasargad.cart.exceptions import CartRefused
-from pasargad.cart.models import CartLine
+from pasargad.cart.models import Cart, CartLine
 from pasargad.cart.selectors import cart_lines
 from pasargad.catalog.models import Variant
+from pasargad.orders.quoting import Wish, quote_lines
 
 from ..caching import private
 from ..cookies import cart_of, cart_of_or_new, remember_cart
 from ..forms import AddToCartForm, QuantityForm
 from ..limits import limited
-from ..presenting import CartView, cart_view
+from ..presenting import CartView, cart_view, quote_view
+from ..redirects import see_other
 from .catalog import product_page
+from .coupons import shopper_of
 
 NOTICES = {
     "added": "Added to your cart.",
     "changed": "Your cart was changed.",
     "restored": "Your goods are back in the cart.",
+    "coupon": gettext_lazy("Your coupon is applied."),
+    "coupon_removed": gettext_lazy("The coupon was taken out."),
 }
 
 
@@ -32,7 +38,7 @@ NOTICES = {
 @require_safe
 def cart(request: HttpRequest) -> HttpResponse:
     notice = NOTICES.get(request.GET.get("done", ""), "")
-    return _page(request, cart_view(cart_lines(cart_of(request))), notice=notice)
+    return cart_page(request, cart_of(request), notice=notice)
 
 
 @private
@@ -80,19 +86,36 @@ def cart_line(request: HttpRequest, line_id: int) -> HttpResponse:
         for line in view.lines:
             if line.id == line_id:
                 line.errors, line.typed = errors, request.POST.get("quantity", "")[:10]
-        return _page(request, view, status=422)
+        return cart_page(request, found, view=view, status=422)
     response = see_other(f"{reverse('cart')}?done=changed")
     remember_cart(response, found, sum(line.quantity for line in lines))
     return response
 
 
-def see_other(url: str) -> HttpResponse:
-    """Redirect after a POST: 303 makes every client ask with GET."""
-    return HttpResponseRedirect(url, status=303)
-
-
-def _page(request: HttpRequest, view: CartView, *, notice: str = "", status: int = 200) -> HttpResponse:
-    context = {"cart": view, "notice": notice, "problems": view.problems}
+def cart_page(
+    request: HttpRequest,
+    found: Cart | None,
+    *,
+    view: CartView | None = None,
+    notice: str = "",
+    coupon_typed: str = "",
+    coupon_errors: list[str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Show the cart with what promotions take off; where it goes, and so the rest of the price, is asked later."""
+    lines = cart_lines(found)
+    view = view or cart_view(lines)
+    quote = None
+    if found and lines:
+        quote = quote_view(quote_lines(lines, Wish(), coupon=found.coupon_code, shopper=shopper_of(found, "")))
+    context = {
+        "cart": view,
+        "quote": quote,
+        "notice": notice,
+        "problems": view.problems,
+        "coupon_typed": coupon_typed,
+        "coupon_errors": coupon_errors or [],
+    }
     return render(request, "storefront/cart.html", context, status=status)
 
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from pasargad.cart.models import Cart
 from pasargad.cart.selectors import cart_lines
+from pasargad.cart.services import cart_coupon_set
 from pasargad.orders.exceptions import OrderRefused
-from pasargad.orders.models import Delivery
-from pasargad.orders.services import order_place, price_lines
+from pasargad.orders.quoting import quote_lines
+from pasargad.orders.services import order_place
+from pasargad.shipping.selectors import countries_served
 
 from ..caching import private
 from ..cookies import cart_of, remember_cart
 from ..forms import CheckoutForm, fresh_key
 from ..limits import limited
-from ..presenting import cart_view, quote
-from .cart import see_other
+from ..presenting import cart_view, quote_view
+from ..redirects import see_other
+from .coupons import shopper_of, take_coupon
 from .paying import to_payment
-
-BUSY = "Many people are buying the same goods right now. Please press the button again."
+from .wishes import wish_of
 
 
 @private
@@ -36,63 +39,113 @@ BUSY = "Many people are buying the same goods right now. Please press the button
 def checkout(request: HttpRequest) -> HttpResponse:
     found = cart_of(request)
     if request.method != "POST":
-        return _page(request, found, None) if cart_lines(found) else see_other(reverse("cart"))
+        return _page(request, found, {}) if cart_lines(found) else see_other(reverse("cart"))
     if found is None:
         return see_other(reverse("cart"))
-    form = CheckoutForm(request.POST)
+    form = CheckoutForm(request.POST, countries=countries_served())
+    if refused := _coupon_typed(request, found):
+        form.add_error("coupon", refused)
     if not form.is_valid():
-        return _page(request, found, form, status=422)
+        return _page(request, found, request.POST, form=form, status=422)
     data = form.cleaned_data
     try:
         order = order_place(
             found, form.buyer(), key=data["idempotency_key"], agreed_total_minor=data["agree_total_minor"]
         )
     except OrderRefused as error:
-        return _page(request, found, form, problems=[str(error)], status=422)
+        return _page(request, found, request.POST, form=form, problems=[str(error)], status=422)
     except OperationalError:
         # The lock timeout: nothing was written, and the same key may try again.
-        return _page(request, found, form, problems=[BUSY], status=503)
+        busy = gettext("Many people are buying the same goods right now. Please press the button again.")
+        return _page(request, found, request.POST, form=form, problems=[busy], status=503)
     response = to_payment(order)
     remember_cart(response, found, 0)
     return response
 
 
+@private
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+@limited("cart")
+def checkout_quote(request: HttpRequest) -> HttpResponse:
+    """Show the form again with the prices of what was chosen; nothing is changed, so nothing can be sent twice."""
+    found = cart_of(request)
+    if request.method != "POST" or not cart_lines(found):
+        return see_other(reverse("checkout"))
+    return _page(request, found, request.POST)
+
+
+@private
+@csrf_exempt
+@require_POST
+@limited("checkout")
+def checkout_coupon(request: HttpRequest) -> HttpResponse:
+    """Take a coupon into the cart, or out of it, and show the form again with what was typed."""
+    found = cart_of(request)
+    if found is None or not cart_lines(found):
+        return see_other(reverse("cart"))
+    if "remove" in request.POST:
+        cart_coupon_set(found, "")
+        return _page(request, found, request.POST)
+    form = None
+    refused = _coupon_typed(request, found, required=True)
+    if refused:
+        form = _unbound(request.POST, countries_served())
+        return _page(request, found, request.POST, form=form, coupon_errors=[refused], status=422)
+    return _page(request, found, request.POST)
+
+
+def _coupon_typed(request: HttpRequest, cart: Cart, *, required: bool = False) -> str:
+    """Take the coupon that was typed, if any, into the cart; returns why it was refused."""
+    typed = request.POST.get("coupon", "")
+    if not typed.strip():
+        return gettext("Please type a coupon code.") if required else ""
+    shopper = shopper_of(cart, request.POST.get("email", ""))
+    return take_coupon(cart, typed, shopper, wish_of(request.POST, countries_served()))
+
+
 def _page(
     request: HttpRequest,
     cart: Cart | None,
-    form: CheckoutForm | None,
+    typed: Mapping[str, Any],
     *,
+    form: CheckoutForm | None = None,
     problems: list[str] | None = None,
+    coupon_errors: list[str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """Show the form with the price as it is now, which is the price that pressing the button agrees to."""
+    countries = countries_served()
     lines = cart_lines(cart)
-    delivery = _delivery(request)
-    price = price_lines(lines, delivery)
-    hidden: dict[str, Any] = {"agree_total_minor": _highest(lines), "idempotency_key": fresh_key()}
+    shopper = shopper_of(cart, str(typed.get("email", "")))
+    coupon = cart.coupon_code if cart else ""
+    found = quote_lines(lines, wish_of(typed, countries), coupon=coupon, shopper=shopper)
     if form is None:
-        form = CheckoutForm(initial=hidden)
+        form = _unbound(typed, countries)
+    if form.is_bound:
+        data = form.data.copy()
+        data["agree_total_minor"] = str(found.price.total)
+        form.data = data
+        coupon_errors = [*(coupon_errors or []), *(str(error) for error in form.errors.get("coupon", []))]
     else:
-        typed = form.data.copy()
-        typed["agree_total_minor"] = str(hidden["agree_total_minor"])
-        form.data = typed
+        form.initial["agree_total_minor"] = found.price.total
     view = cart_view(lines)
     context = {
         "form": form,
         "cart": view,
-        "quote": quote(price, delivery),
+        "quote": quote_view(found),
         "idempotency_key": form["idempotency_key"].value(),
         "problems": [*(problems or []), *view.problems],
+        "coupon_errors": coupon_errors or [],
+        "coupon_typed": str(typed.get("coupon", ""))[:60] if coupon_errors else "",
     }
     return render(request, "storefront/checkout.html", context, status=status)
 
 
-def _delivery(request: HttpRequest) -> str:
-    asked = request.POST.get("delivery") or request.GET.get("delivery") or Delivery.SHIPPING.value
-    allowed = Delivery.values if settings.SHIPPING.pickup_enabled else [Delivery.SHIPPING.value]
-    return asked if asked in allowed else Delivery.SHIPPING.value
-
-
-def _highest(lines: list[Any]) -> int:
-    """Return the total with shipping: who then chooses pickup pays less, which needs no second look."""
-    return max(price_lines(lines, delivery).total for delivery in Delivery.values)
+def _unbound(typed: Mapping[str, Any], countries: list[str]) -> CheckoutForm:
+    """Return the form with what was typed and without complaints about what is still missing."""
+    names = CheckoutForm.base_fields.keys()
+    initial: dict[str, Any] = {name: typed[name] for name in names if name in typed}
+    key = str(initial.get("idempotency_key", ""))
+    initial["idempotency_key"] = key if len(key) == 32 else fresh_key()
+    return CheckoutForm(initial=initial, countries=countries)

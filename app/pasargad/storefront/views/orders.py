@@ -19,12 +19,13 @@ from pasargad.orders.selectors import order_by_number, order_by_token
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
 from pasargad.payments.services import order_withdraw, payment_check, payment_start
+from pasargad.shipments.selectors import shipments_of
 
 from ..caching import private
 from ..cookies import cart_of_or_new, remember_cart
 from ..forms import OrderFindForm
 from ..limits import limited
-from .cart import see_other
+from ..redirects import see_other
 from .paying import payment_address, return_url, to_payment
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
     error = UNAVAILABLE if request.GET.get("payment") == "unavailable" else (attempt.error if attempt else "")
     running = bool(attempt and attempt.status == PaymentAttempt.Status.PROCESSING)
     view = order_view(found, payment_error=error, payment_running=running)
-    return render(request, "storefront/order.html", {"order": view})
+    return render(request, "storefront/order.html", {"order": view, "shipments": shipments_of(found)})
 
 
 @private

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from pasargad.orders.models import Order
+from pasargad.orders.models import Order, Status
 from pasargad.payments import gateway
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
@@ -24,6 +24,9 @@ def return_url(order: Order) -> str:
 def to_payment(order: Order) -> HttpResponse:
     """Redirect to where the order is paid; if the provider does not answer, to the order, which can be paid later."""
     own_page = reverse("order", args=[order.token])
+    if order.status == Status.PAID:
+        # Paid meanwhile, or it cost nothing.
+        return HttpResponseRedirect(own_page, status=303)
     try:
         attempt = payment_start(order.pk)
     except PaymentError as error:

@@ -1,0 +1,19 @@
+"""What pages ask of parcels."""
+
+from __future__ import annotations
+
+from pasargad.orders.models import Order
+
+from .models import Shipment
+
+
+def shipments_of(order: Order) -> list[Shipment]:
+    """Return an order's parcels with what is in them and where they were: four queries."""
+    found = order.shipments.exclude(state=Shipment.State.CANCELLED)
+    return list(found.prefetch_related("events", "lines__order_line"))
+
+
+def shipment_by_tracking(carrier: str, number: str) -> Shipment | None:
+    """Return the parcel that a carrier means; of a number that came back to use, the latest."""
+    found = Shipment.objects.filter(tracking_number=number, tracking_carrier__iexact=carrier)
+    return found.exclude(tracking_number="").order_by("-id").first()

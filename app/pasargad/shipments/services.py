@@ -1,0 +1,236 @@
+"""Packing, labelling and following parcels. Rows are locked in one order: the order first, then its parcels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from pasargad.orders.models import Delivery, Order, Status
+from pasargad.orders.services import order_lock, order_move
+
+from .carriers import port
+from .carriers.port import CarrierRate, Label, Parcel, Party, Tracking
+from .carriers.registry import carrier_of
+from .exceptions import CarrierError, CarrierRefused, ShipmentRefused
+from .models import Shipment, ShipmentLine, TrackingEvent
+
+logger = logging.getLogger(__name__)
+State = Shipment.State
+
+SENDABLE = (Status.PAID, Status.PROCESSING, Status.SHIPPED)
+STATE_OF = {
+    port.TRANSIT: State.IN_TRANSIT,
+    port.PROBLEM: State.PROBLEM,
+    port.DELIVERED: State.DELIVERED,
+    port.RETURNED: State.RETURNED,
+}
+ENDED = (State.DELIVERED, State.RETURNED, State.CANCELLED)
+NOT_SENT = (State.PREPARED, State.BUYING, State.LABELLED)
+
+
+def shipment_prepare(order_id: int, *, quantities: Mapping[int, int] | None = None, carrier: str = "") -> Shipment:
+    """Make a parcel of an order's lines, or of all that is in none yet; raises ShipmentRefused.
+
+    `quantities` maps order lines to pieces.
+    """
+    with transaction.atomic():
+        order = order_lock(order_id)
+        if order.delivery != Delivery.SHIPPING or order.status not in SENDABLE:
+            raise ShipmentRefused(f"{order.number} has nothing to send: it is {order.get_status_display().lower()}.")
+        left = _left(order)
+        wanted = {pk: count for pk, count in (quantities or left).items() if count}
+        if not wanted or any(count < 0 or count > left.get(pk, 0) for pk, count in wanted.items()):
+            raise ShipmentRefused(f"{order.number} has not so many pieces left to pack.")
+        lines = {line.pk: line for line in order.lines.select_related("variant")}
+        shipment = Shipment.objects.create(
+            order=order,
+            carrier=carrier or order.shipping_carrier or "own",
+            service=order.shipping_service,
+            grams=sum(lines[pk].weight_grams * count for pk, count in wanted.items()),
+            **_box([lines[pk].variant for pk in wanted]),
+        )
+        ShipmentLine.objects.bulk_create(
+            ShipmentLine(shipment=shipment, order_line_id=pk, quantity=wanted[pk]) for pk in sorted(wanted)
+        )
+    return shipment
+
+
+def shipment_cancel(shipment_id: int) -> None:
+    """Unpack a parcel that has not left; raises ShipmentRefused."""
+    changed = Shipment.objects.filter(pk=shipment_id, state__in=(State.PREPARED, State.LABELLED))
+    if not changed.update(state=State.CANCELLED, updated_at=timezone.now()):
+        raise ShipmentRefused("This parcel has left, or its label is being bought.")
+
+
+def shipment_rates(shipment: Shipment) -> list[CarrierRate]:
+    """Ask the carrier what sending a parcel costs, cheapest first; raises CarrierError."""
+    found = carrier_of(shipment.carrier).rates(_parcel(shipment))
+    return sorted(found, key=lambda rate: rate.price_minor)
+
+
+def label_buy(shipment_id: int, rate: CarrierRate) -> Shipment:
+    """Buy a label, once: the wish is stored before the carrier is asked. Raises ShipmentRefused or CarrierError.
+
+    After CarrierUnreachable the parcel stays `buying` until `label_settle` learns what happened.
+    """
+    wished = Shipment.objects.filter(pk=shipment_id, state=State.PREPARED).update(
+        state=State.BUYING,
+        rate_id=rate.id,
+        service=rate.service[:60],
+        tracking_carrier=rate.carrier.lower()[:40],
+        cost_minor=rate.price_minor,
+        currency=rate.currency,
+        error="",
+        updated_at=timezone.now(),
+    )
+    if not wished:
+        raise ShipmentRefused("This parcel has a label, or one is being bought.")
+    shipment = Shipment.objects.get(pk=shipment_id)
+    try:
+        label = carrier_of(shipment.carrier).buy(rate.id, reference=shipment.reference)
+    except CarrierRefused as error:
+        _not_bought(shipment, str(error))
+        raise
+    _bought(shipment, label)
+    shipment.refresh_from_db()
+    return shipment
+
+
+def label_settle(shipment: Shipment) -> None:
+    """Find out what became of a label whose purchase got no answer; raises CarrierError."""
+    label = carrier_of(shipment.carrier).find(shipment.rate_id)
+    if label:
+        _bought(shipment, label)
+    else:
+        _not_bought(shipment, "No label was bought. Please try again.")
+
+
+def labels_settle(*, quiet_seconds: int = 120, limit: int = 50) -> int:
+    """Ask about every purchase without an answer; returns how many were settled."""
+    before = timezone.now() - timedelta(seconds=quiet_seconds)
+    settled = 0
+    for shipment in Shipment.objects.filter(state=State.BUYING, updated_at__lt=before).order_by("updated_at")[:limit]:
+        try:
+            label_settle(shipment)
+            settled += 1
+        except CarrierError as error:
+            logger.warning("label unknown", extra={"shipment": shipment.pk, "reason": str(error)})
+    return settled
+
+
+def shipment_send(shipment_id: int, *, actor: str, tracking_number: str = "") -> Shipment:
+    """Note that a parcel was handed over; the order is shipped when all of it is. Raises ShipmentRefused."""
+    with transaction.atomic():
+        order = order_lock(Shipment.objects.get(pk=shipment_id).order_id)
+        shipment = Shipment.objects.select_for_update().get(pk=shipment_id)
+        if shipment.state not in (State.PREPARED, State.LABELLED) or order.status not in SENDABLE:
+            raise ShipmentRefused("This parcel cannot be sent: it has left already, or its order does not stand.")
+        shipment.state, shipment.sent_at = State.IN_TRANSIT, timezone.now()
+        shipment.tracking_number = tracking_number or shipment.tracking_number
+        shipment.save()
+        _advance_order(order, actor)
+    return shipment
+
+
+def tracking_record(shipment_id: int, tracking: Tracking) -> int:
+    """Note what a carrier tells of a parcel, in whatever order and however often; returns how much of it was new."""
+    with transaction.atomic():
+        order = order_lock(Shipment.objects.get(pk=shipment_id).order_id)
+        shipment = Shipment.objects.select_for_update().get(pk=shipment_id)
+        known = set(shipment.events.values_list("at", "status", "text"))
+        fresh = {(step.at, step.status, step.text): step for step in tracking.steps}
+        new = [step for key, step in fresh.items() if key not in known]
+        TrackingEvent.objects.bulk_create(
+            TrackingEvent(shipment=shipment, status=step.status, text=step.text, place=step.place, at=step.at)
+            for step in new
+        )
+        if new:
+            _follow(shipment)
+            _advance_order(order, "carrier")
+    return len(new)
+
+
+def _follow(shipment: Shipment) -> None:
+    """Bring a parcel to the state of its latest event; what has ended stays so."""
+    latest = shipment.events.exclude(status=port.PRE_TRANSIT).order_by("-at", "-id").first()
+    if latest is None or shipment.state in ENDED:
+        return
+    shipment.state = STATE_OF[latest.status]
+    shipment.sent_at = shipment.sent_at or latest.at
+    if shipment.state == State.DELIVERED:
+        shipment.delivered_at = latest.at
+    shipment.save()
+
+
+def _advance_order(order: Order, actor: str) -> None:
+    """Move an order on when all its pieces have left, and when all have arrived."""
+    parcels = [shipment.state for shipment in order.shipments.all() if shipment.state != State.CANCELLED]
+    if any(_left(order).values()) or not parcels or any(state in NOT_SENT for state in parcels):
+        return
+    if order.status in (Status.PAID, Status.PROCESSING):
+        order_move(order, Status.SHIPPED, actor=actor)
+    if order.status == Status.SHIPPED and all(state == State.DELIVERED for state in parcels):
+        order_move(order, Status.DELIVERED, actor=actor)
+
+
+def _left(order: Order) -> dict[int, int]:
+    """Return how many pieces of each line are in no parcel yet."""
+    packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=State.CANCELLED)
+    counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
+    return {line.pk: line.quantity - counts.get(line.pk, 0) for line in order.lines.all()}
+
+
+def _bought(shipment: Shipment, label: Label) -> None:
+    Shipment.objects.filter(pk=shipment.pk, state=State.BUYING).update(
+        state=State.LABELLED,
+        provider_id=label.id,
+        tracking_number=label.tracking_number[:64],
+        tracking_url=label.tracking_url[:300],
+        label_url=label.label_url[:1000],
+        error="",
+        updated_at=timezone.now(),
+    )
+
+
+def _not_bought(shipment: Shipment, reason: str) -> None:
+    Shipment.objects.filter(pk=shipment.pk, state=State.BUYING).update(
+        state=State.PREPARED, cost_minor=0, error=reason[:300], updated_at=timezone.now()
+    )
+
+
+def _box(variants: list[object]) -> dict[str, int]:
+    """Guess a box: the largest sides of the pieces; staff correct it."""
+    sides = [sorted((v.width_mm, v.depth_mm, v.height_mm), reverse=True) for v in variants]  # type: ignore[attr-defined]
+    length, width, height = (max((side[index] for side in sides), default=0) for index in range(3))
+    return {"length_mm": length, "width_mm": width, "height_mm": height}
+
+
+def _parcel(shipment: Shipment) -> Parcel:
+    order, origin = shipment.order, settings.SHIPPING.origin
+    sender = Party(
+        origin.name,
+        origin.street,
+        "",
+        origin.city,
+        origin.state,
+        origin.zip,
+        origin.country,
+        origin.phone,
+        origin.email,
+    )
+    recipient = Party(
+        order.name, order.street, order.street2, order.city, order.state, order.zip, order.country, order.phone,
+        order.email,
+    )  # fmt: skip
+    sizes = (max(shipment.grams, 1), *(max(size, 1) for size in _sizes(shipment)))
+    return Parcel(sender, recipient, *sizes, shipment.reference)
+
+
+def _sizes(shipment: Shipment) -> tuple[int, int, int]:
+    return shipment.length_mm, shipment.width_mm, shipment.height_mm

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ShippingConfig(AppConfig):
+    name = "pasargad.shipping"
+    verbose_name = "Shipping"
