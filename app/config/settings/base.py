@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "pasargad.orders",
     "pasargad.payments",
     "pasargad.notifications",
+    "pasargad.books",
     "pasargad.storefront",
     "pasargad.health",
     "django.contrib.admin",

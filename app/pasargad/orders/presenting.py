@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from pasargad.catalog.money import Money
 
@@ -60,6 +61,7 @@ class OrderView:
     shipping: Money
     tax: Money
     total: Money
+    refunded: Money
     tax_inclusive: bool
     lead_days: int
     history: list[tuple[datetime, str]]
@@ -80,7 +82,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         number=order.number,
         token=order.token,
         status=status.value,
-        status_text=str(status.label),
+        status_text=_status_text(order, status),
         status_help=HELP[status],
         can_pay=waiting and not payment_running,
         can_cancel=waiting and not payment_running,
@@ -106,6 +108,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         shipping=money(order.shipping_minor),
         tax=money(order.tax_minor),
         total=money(order.total_minor),
+        refunded=money(order.refunded_minor),
         tax_inclusive=order.tax_inclusive,
         lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
         history=[
@@ -115,6 +118,13 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         payment_error=payment_error if waiting else "",
         refresh_seconds=5 if payment_running else 0,
     )
+
+
+def _status_text(order: Order, status: Status) -> str:
+    """A status, and whether part of the money went back: the goods go on as they are."""
+    if order.refunded_minor and status not in (Status.REFUND_DUE, Status.REFUNDED):
+        return gettext("%(status)s, partly refunded") % {"status": status.label}
+    return str(status.label)
 
 
 def _address_lines(order: Order) -> list[str]:

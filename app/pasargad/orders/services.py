@@ -18,6 +18,7 @@ from pasargad.cart.services import cart_empty
 from pasargad.catalog.exceptions import OutOfStock
 from pasargad.catalog.models import Product
 from pasargad.catalog.stock import stock_commit, stock_release, stock_reserve
+from pasargad.faults import crash_point
 
 from .exceptions import CartChanged, IllegalTransition, KeyReused, OrderRefused
 from .models import TRANSITIONS, Delivery, Order, OrderEvent, OrderLine, Status
@@ -72,8 +73,10 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) 
         order = _create(buyer, full_key, price)
         OrderLine.objects.bulk_create(_frozen(order, line) for line in lines)
         _hold(order, lines)
+        crash_point("orders.place.held")
         OrderEvent.objects.create(order=order, after=order.status, actor="shopper")
         cart_empty(cart)
+        crash_point("orders.place.written")
     return order
 
 

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, info, orders
+from .views import cart, catalog, checkout, info, orders, returns
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
@@ -18,6 +18,8 @@ urlpatterns = [
     re_path(rf"{ORDER}/pay/$", orders.order_pay, name="order_pay"),
     re_path(rf"{ORDER}/cancel/$", orders.order_cancel, name="order_cancel"),
     re_path(rf"{ORDER}/return/$", orders.order_return, name="order_return"),
+    re_path(rf"{ORDER}/returns/$", returns.order_returns, name="order_returns"),
+    re_path(rf"{ORDER}/returns/(?P<number>\d{{1,4}})/withdraw/$", returns.return_withdraw, name="return_withdraw"),
     path("info/<slug:page>/", info.info, name="info"),
     path("health/warm", info.warm, name="health_warm"),
     path("robots.txt", info.robots, name="robots"),

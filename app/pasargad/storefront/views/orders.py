@@ -15,6 +15,7 @@ from pasargad.cart.selectors import cart_lines
 from pasargad.cart.services import cart_refill
 from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
+from pasargad.orders.returns import returnable_lines
 from pasargad.orders.selectors import order_by_number, order_by_token
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
@@ -24,6 +25,7 @@ from ..caching import private
 from ..cookies import cart_of_or_new, remember_cart
 from ..forms import OrderFindForm
 from ..limits import limited
+from ..return_forms import return_views
 from .cart import see_other
 from .paying import payment_address, return_url, to_payment
 
@@ -42,7 +44,8 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
     error = UNAVAILABLE if request.GET.get("payment") == "unavailable" else (attempt.error if attempt else "")
     running = bool(attempt and attempt.status == PaymentAttempt.Status.PROCESSING)
     view = order_view(found, payment_error=error, payment_running=running)
-    return render(request, "storefront/order.html", {"order": view})
+    context = {"order": view, "returns": return_views(found), "can_return": bool(returnable_lines(found))}
+    return render(request, "storefront/order.html", context)
 
 
 @private
