@@ -9,6 +9,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
     "pasargad.background",
+    "pasargad.ledger",
     "pasargad.accounts",
     "pasargad.catalog",
     "pasargad.cart",
@@ -22,6 +23,7 @@ INSTALLED_APPS = [
     "pasargad.payments",
     "pasargad.shipments",
     "pasargad.notifications",
+    "pasargad.books",
     "pasargad.storefront",
     "pasargad.health",
     "django.contrib.admin",

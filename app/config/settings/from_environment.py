@@ -15,6 +15,8 @@ env.begin("core")
 env.text("DJANGO_SETTINGS_MODULE", "config.settings.production on a server", pattern=r"config\.settings\.\w+")
 PASARGAD_SLOT = env.runtime("PASARGAD_SLOT", "blue or green", default="local")
 PASARGAD_RELEASE = env.runtime("PASARGAD_RELEASE", "id of the release that runs", default="local")
+PASARGAD_FAULT = env.runtime("PASARGAD_FAULT", "tests only: point at which the process ends itself", default="")
+PASARGAD_FAULTS_ALLOWED = env.runtime("PASARGAD_FAULTS_ALLOWED", "yes: PASARGAD_FAULT may be set here", default="no")
 PASARGAD_ENVIRONMENT = env.text(
     "PASARGAD_ENVIRONMENT", "production, staging, lab …; tags logs and errors", pattern=r"[a-z0-9-]+"
 )

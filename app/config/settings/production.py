@@ -4,9 +4,12 @@ from config.env import env
 
 from .base import *  # noqa: F403
 from .from_environment import *  # noqa: F403
-from .from_environment import SENTRY_DSN, SENTRY_OPTIONS
+from .from_environment import PASARGAD_FAULT, PASARGAD_FAULTS_ALLOWED, SENTRY_DSN, SENTRY_OPTIONS
 
 DEBUG = False
+
+if PASARGAD_FAULT and PASARGAD_FAULTS_ALLOWED != "yes":
+    env.problem("PASARGAD_FAULT", "would end the shop's processes; only a rehearsal sets PASARGAD_FAULTS_ALLOWED=yes")
 
 env.require_valid()
 

@@ -121,6 +121,14 @@ def test_the_deployment_check_can_fail():
     assert checked.returncode != 0 and "security.W012" in checked.stderr
 
 
+@pytest.mark.parametrize(("allowed", "starts"), [({}, False), ({"PASARGAD_FAULTS_ALLOWED": "yes"}, True)])
+def test_production_refuses_to_end_itself_at_a_planned_point(allowed, starts):
+    fault = {"PASARGAD_FAULT": "payments.settle.done"}
+    started = python("-c", "import config.settings.production", env={**PRODUCTION, **fault, **allowed})
+    assert (started.returncode == 0) is starts
+    assert starts or "PASARGAD_FAULT: would end" in started.stderr
+
+
 def test_every_value_that_is_read_is_used():
     """A field of a settings group that no code reads would be a setting without an effect."""
     import dataclasses

@@ -109,7 +109,7 @@ class Statement:
         if self.wanted.sort == "best":
             # Only texts of this module; what was typed goes in as parameters.
             found = f"SELECT p.id, p.published_at, e.document {self.body} LIMIT {RANKED}"
-            return f"SELECT id FROM ({found}) AS found ORDER BY {order}"
+            return f"SELECT id FROM ({found}) AS found ORDER BY {order}"  # noqa: S608
         return f"SELECT p.id {self.body} ORDER BY {order}"
 
 

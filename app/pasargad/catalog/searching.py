@@ -17,7 +17,8 @@ NEIGHBOURS = """
 SELECT w.word,
        EXISTS (SELECT FROM catalog_searchword s,
                  unnest(array_append(ts_lexize('english_stem', w.word), w.word)) AS stem
-               WHERE s.word ~>=~ stem AND s.word ~<~ (stem || chr(1114111))) OR ts_lexize('english_stem', w.word) = '{}',
+               WHERE s.word ~>=~ stem AND s.word ~<~ (stem || chr(1114111)))
+         OR ts_lexize('english_stem', w.word) = '{}',
        ARRAY(SELECT s.word FROM catalog_searchword s ORDER BY s.word <-> w.word LIMIT 12)
 FROM unnest(%s::text[]) WITH ORDINALITY AS w(word, place) ORDER BY w.place
 """

@@ -14,7 +14,7 @@ from pasargad.background.selectors import queue_lag_seconds
 from pasargad.catalog.models import Reservation
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order
-from pasargad.payments.models import PaymentAttempt, WebhookEvent
+from pasargad.payments.models import Dispute, PaymentAttempt, Refund, WebhookEvent
 
 
 class ShopCollector(Collector):
@@ -24,6 +24,8 @@ class ShopCollector(Collector):
         yield build
         yield _counts("pasargad_orders", "Orders by status", Order, "status")
         yield _counts("pasargad_payment_attempts", "Payment attempts by status", PaymentAttempt, "status")
+        yield _counts("pasargad_refunds", "Refunds by status", Refund, "status")
+        yield _counts("pasargad_disputes", "Disputes by status", Dispute, "status")
         yield _counts("pasargad_mails", "Mails by state", Mail, "state")
         yield _counts("pasargad_webhook_events", "Events taken from the payment provider by type", WebhookEvent, "type")
         held = Reservation.objects.filter(state=Reservation.State.ACTIVE).aggregate(pieces=Sum("quantity"))["pieces"]

@@ -1,17 +1,22 @@
-"""What mails say: templates `notifications/<kind>.{txt,html}` and `<kind>_subject.txt`."""
+"""What mails say: templates `notifications/<kind>.{txt,html}`, or the one layout for the steps of `steps.py`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from pasargad.catalog.money import Money
 from pasargad.orders.models import Order
 from pasargad.orders.presenting import order_view
+from pasargad.orders.return_models import ReturnRequest
+from pasargad.orders.returns import return_address
 
 from .models import Mail
+from .steps import STEPS, Step
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,47 @@ class Content:
 
 
 def content_of(mail: Mail) -> Content:
-    """Render a mail about an order, as the order is now."""
-    order = order_view(Order.objects.get(pk=int(mail.key)))
-    context = {
-        "order": order,
+    """Render a mail about an order, as the order is now; its key is the order, then what of it."""
+    order_id, _separator, detail = mail.key.partition(":")
+    order = Order.objects.get(pk=int(order_id))
+    context: dict[str, Any] = {
+        "order": order_view(order),
         "order_url": f"{settings.SITE_URL}/orders/{order.token}/",
         "business": settings.BUSINESS,
         "shipping": settings.SHIPPING,
         "site_url": settings.SITE_URL,
     }
-    subject = render_to_string(f"notifications/{mail.kind}_subject.txt", context)
+    if step := STEPS.get(mail.kind):
+        context |= _of_step(step, mail, order, detail)
+        subject, layout = str(context["subject"]), "order_step"
+    else:
+        subject, layout = render_to_string(f"notifications/{mail.kind}_subject.txt", context), mail.kind
     return Content(
         subject=" ".join(subject.split()),
-        text=_tidy(render_to_string(f"notifications/{mail.kind}.txt", context)),
-        html=render_to_string(f"notifications/{mail.kind}.html", context),
+        text=_tidy(render_to_string(f"notifications/{layout}.txt", context)),
+        html=render_to_string(f"notifications/{layout}.html", context),
     )
+
+
+def _of_step(step: Step, mail: Mail, order: Order, detail: str) -> dict[str, Any]:
+    """Fill in the words of a step; `detail` is an amount, or a return's id."""
+    words = {"number": order.number, "amount": ""}
+    context: dict[str, Any] = {"step": step}
+    if mail.kind.startswith("return_"):
+        request = ReturnRequest.objects.get(pk=int(detail), order=order)
+        context["answer"] = request.answer if step.answer else ""
+        context["return_to"] = return_address() if mail.kind == "return_accepted" else []
+    elif detail:
+        words["amount"] = str(Money(int(detail.rpartition(":")[2]), order.currency))
+    if step.tracking:
+        # Shipping may know a number; an order without one is shipped all the same.
+        context["tracking_number"] = getattr(order, "tracking_number", "")
+        context["tracking_url"] = getattr(order, "tracking_url", "")
+    return context | {
+        "subject": str(step.subject) % words,
+        "heading": str(step.heading) % words,
+        "text": str(step.text) % words,
+    }
 
 
 def _tidy(text: str) -> str:

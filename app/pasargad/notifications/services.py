@@ -8,12 +8,19 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, mail_admins
 from django.db import transaction
+from django.db.models import CharField, Exists, OuterRef
+from django.db.models.functions import Cast
 from django.utils import timezone
+
+from pasargad.faults import crash_point
+from pasargad.orders.models import Order, Status
 
 from .content import Content, content_of
 from .models import Mail
 
 logger = logging.getLogger(__name__)
+
+REMIND_AFTER = timedelta(minutes=3)
 
 
 def mail_queue(kind: str, *, key: str, recipient: str) -> None:
@@ -43,12 +50,14 @@ def mail_send(mail_id: int) -> bool:
         wait = settings.MAIL_DELIVERY.retry_seconds * 2 ** min(mail.attempts - 1, 12)
         mail.next_attempt_at = timezone.now() + timedelta(seconds=max(wait, 2 * settings.EMAIL_TIMEOUT))
         mail.save(update_fields=["attempts", "next_attempt_at"])
+    crash_point("notifications.mail.booked")
     try:
         _message(mail, content_of(mail)).send()
     except OSError as error:
         # Covers smtplib's exceptions, refused connections and timeouts.
         _failed(mail, f"{type(error).__name__}: {error}")
         return False
+    crash_point("notifications.mail.sent")
     Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=timezone.now(), error="")
     return True
 
@@ -57,6 +66,23 @@ def mails_send_due(limit: int = 200) -> int:
     """Send what earlier attempts left; returns how many were sent."""
     due = Mail.objects.filter(state=Mail.State.PENDING, next_attempt_at__lte=timezone.now())
     return sum(mail_send(pk) for pk in due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def orders_remind(limit: int = 200) -> int:
+    """Tell those who left without paying that their goods are held; returns how many.
+
+    Not at once: most pay within a minute, and need no mail that says they have not. Placing an order stays lean, too.
+    """
+    now = timezone.now()
+    waiting = Order.objects.filter(
+        status=Status.AWAITING_PAYMENT, placed_at__lte=now - REMIND_AFTER, expires_at__gt=now + timedelta(minutes=1)
+    )
+    told = Mail.objects.filter(kind="order_placed", key=Cast(OuterRef("pk"), CharField()))
+    found = list(waiting.filter(~Exists(told)).order_by("placed_at").values_list("pk", "email")[:limit])
+    for pk, email in found:
+        with transaction.atomic():
+            mail_queue("order_placed", key=str(pk), recipient=email)
+    return len(found)
 
 
 def _message(mail: Mail, content: Content) -> EmailMultiAlternatives:

@@ -16,3 +16,10 @@ def mail_send_task(mail_id: int) -> bool:
 def mails_send_due() -> int:
     """Send mails whose earlier attempts failed."""
     return services.mails_send_due()
+
+
+@periodic(seconds=60)
+@task()
+def orders_remind() -> int:
+    """Tell who left without paying that the goods are held."""
+    return services.orders_remind()

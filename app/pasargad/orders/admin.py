@@ -43,6 +43,7 @@ class OrderAdmin(admin.ModelAdmin):
     inlines = (LineInline, EventInline)
     actions = ("start", "ready_for_pickup", "ship", "deliver")
     exclude = ("token", "idempotency_key", "request_digest")
+    readonly_fields = ("refunded_minor",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

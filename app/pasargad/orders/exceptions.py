@@ -25,3 +25,7 @@ class KeyReused(OrderRefused):
 
 class IllegalTransition(Exception):
     """The order is not (any more) in a state from which it may go there."""
+
+
+class ReturnRefused(Exception):
+    """Pieces that cannot be taken back; the text is for shoppers."""

@@ -38,7 +38,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.SHIPPED: frozenset({Status.DELIVERED, Status.REFUND_DUE}),
     Status.DELIVERED: frozenset({Status.REFUND_DUE}),
     Status.REFUND_DUE: frozenset({Status.REFUNDED}),
-    Status.REFUNDED: frozenset(),
+    # A bank can send a refund back long after it looked fine.
+    Status.REFUNDED: frozenset({Status.REFUND_DUE}),
 }
 
 
@@ -90,6 +91,7 @@ class Order(models.Model):
     tax_minor = models.PositiveIntegerField()
     tax_inclusive = models.BooleanField()
     total_minor = models.PositiveIntegerField()
+    refunded_minor = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     placed_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
@@ -141,6 +143,8 @@ class OrderLine(models.Model):
     variant_name = models.CharField(max_length=120, blank=True)
     options: models.JSONField[Any, Any] = models.JSONField(default=list)
     quantity = models.PositiveIntegerField()
+    # Pieces whose money was given back, returns left out: they count for themselves.
+    refunded_quantity = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     unit_price_minor = models.PositiveIntegerField()
     total_minor = models.PositiveIntegerField(help_text="Before discounts and added tax")
     discount_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="This line's part of all discounts")
@@ -181,3 +185,7 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.before or 'new'} → {self.after}"
+
+
+# Django looks for models here; theirs is a file of their own.
+from .return_models import ReturnEvent, ReturnLine, ReturnRequest  # noqa: E402, F401

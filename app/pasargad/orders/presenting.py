@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from pasargad.catalog.money import Money
 
@@ -63,6 +64,7 @@ class OrderView:
     shipping: Money
     tax: Money
     total: Money
+    refunded: Money
     tax_inclusive: bool
     discounts: list[tuple[str, Money]]
     taxes: list[tuple[str, Money]]
@@ -86,7 +88,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         number=order.number,
         token=order.token,
         status=status.value,
-        status_text=str(status.label),
+        status_text=_status_text(order, status),
         status_help=HELP[status],
         can_pay=waiting and not payment_running,
         can_cancel=waiting and not payment_running,
@@ -114,6 +116,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         shipping=money(order.shipping_minor),
         tax=money(order.tax_minor),
         total=money(order.total_minor),
+        refunded=money(order.refunded_minor),
         tax_inclusive=order.tax_inclusive,
         discounts=discount_lines(
             ((found["name"], found["code"], found["minor"]) for found in order.discounts), order.currency
@@ -137,6 +140,13 @@ def discount_lines(found: Iterable[tuple[str, str, int]], currency: str) -> list
 
 def tax_lines(found: Iterable[tuple[str, int, int]], currency: str) -> list[tuple[str, Money]]:
     return [(f"{name} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
+
+
+def _status_text(order: Order, status: Status) -> str:
+    """A status, and whether part of the money went back: the goods go on as they are."""
+    if order.refunded_minor and status not in (Status.REFUND_DUE, Status.REFUNDED):
+        return gettext("%(status)s, partly refunded") % {"status": status.label}
+    return str(status.label)
 
 
 def _address_lines(order: Order) -> list[str]:

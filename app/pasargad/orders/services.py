@@ -20,6 +20,7 @@ from pasargad.catalog.models import Product
 from pasargad.catalog.money import Money
 from pasargad.catalog.places import Destination
 from pasargad.catalog.stock import stock_commit, stock_release, stock_reserve
+from pasargad.faults import crash_point
 from pasargad.promotions.exceptions import CouponUsedUp
 from pasargad.promotions.rules import Refusal, Shopper
 from pasargad.promotions.services import customer_key, redeem, redemptions_release, redemptions_retake
@@ -91,8 +92,10 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) 
         )
         _hold(order, lines)
         _redeem(order, quote, customer)
+        crash_point("orders.place.held")
         OrderEvent.objects.create(order=order, after=order.status, actor="shopper")
         cart_empty(cart)
+        crash_point("orders.place.written")
         # What costs nothing waits for no payment.
         return order_paid(order, actor="shop") if order.total_minor == 0 else order
 

@@ -1,9 +1,16 @@
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 
-from .models import PaymentAttempt, Refund, WebhookEvent
+from pasargad.orders.return_models import ReturnEvent, ReturnLine, ReturnRequest
+
+from . import staff_views
+from .exceptions import RefundRefused
+from .models import Dispute, PaymentAttempt, Refund, RefundFailure, RefundLine, WebhookEvent
+from .refunds import refund_again, refund_withdraw
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -13,9 +20,21 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        # Actions ask for the right to change; a single row is only shown.
+        return obj is None and bool(self.actions) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Frozen(admin.TabularInline):
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
@@ -28,6 +47,7 @@ class PaymentAttemptAdmin(ReadOnly):
         "amount_minor",
         "received_minor",
         "refunded_minor",
+        "disputed_minor",
         "intent_id",
         "error",
     )
@@ -37,14 +57,89 @@ class PaymentAttemptAdmin(ReadOnly):
     exclude = ("client_secret",)
 
 
+class RefundLineInline(Frozen):
+    model = RefundLine
+    fields = ("line", "quantity", "restocked")
+
+
+class FailureInline(Frozen):
+    model = RefundFailure
+    fields = readonly_fields = ("at", "number", "idempotency_key", "provider_id", "error")
+
+
 @admin.register(Refund)
 class RefundAdmin(ReadOnly):
-    list_display = ("attempt", "status", "amount_minor", "reason", "provider_id", "error")
+    list_display = ("attempt", "status", "amount_minor", "reason", "actor", "sending", "provider_id", "error")
+    list_filter = ("status",)
+    list_select_related = ("attempt",)
+    search_fields = ("attempt__order__number", "provider_id", "idempotency_key")
+    inlines = (RefundLineInline, FailureInline)
+    actions = ("send_again", "withdraw")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(staff_views.refund_order)
+        return [path("order/<int:order_id>/", view, name="payments_refund_order"), *super().get_urls()]
+
+    @admin.action(description="Send failed refunds again", permissions=["change"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
+        self._each(request, queryset, refund_again, "sent again")
+
+    @admin.action(description="Withdraw failed refunds (the money stays here)", permissions=["change"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Refund]) -> None:
+        self._each(request, queryset, refund_withdraw, "withdrawn")
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Refund], deed: Any, done: str) -> None:
+        count = 0
+        for pk in queryset.order_by("pk").values_list("pk", flat=True):
+            try:
+                deed(pk, actor=str(request.user))
+                count += 1
+            except RefundRefused as error:
+                self.message_user(request, str(error), messages.WARNING)
+        self.message_user(request, f"{count} refunds {done}")
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnly):
+    list_display = ("created_at", "attempt", "status", "amount_minor", "reason", "provider_id")
     list_filter = ("status",)
     list_select_related = ("attempt",)
 
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnly):
-    list_display = ("received_at", "type", "event_id")
-    list_filter = ("type",)
+    list_display = ("received_at", "type", "event_id", "waiting")
+    list_filter = ("type", "waiting")
+
+
+class ReturnLineInline(Frozen):
+    model = ReturnLine
+    fields = ("line", "quantity", "restocked", "written_off")
+
+
+class ReturnEventInline(Frozen):
+    model = ReturnEvent
+    fields = readonly_fields = ("at", "before", "after", "actor", "note")
+
+
+@admin.register(ReturnRequest)
+class ReturnRequestAdmin(ReadOnly):
+    """Returns are read here; their steps are the buttons above."""
+
+    list_display = ("created_at", "order", "number", "state", "reason", "comment")
+    list_filter = ("state", "reason")
+    list_select_related = ("order",)
+    search_fields = ("order__number", "order__email")
+    exclude = ("request_key",)
+    inlines = (ReturnLineInline, ReturnEventInline)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(staff_views.return_step)
+        return [path("<int:request_id>/step/<slug:name>/", view, name="orders_return_step"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        found = self.get_object(request, object_id)
+        steps = staff_views.steps_of(found) if isinstance(found, ReturnRequest) else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "steps": steps})

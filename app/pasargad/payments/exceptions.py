@@ -11,12 +11,20 @@ class ProviderUnreachable(PaymentError):
     """No answer, or not a usable one: whether the provider did it is not known, so the same key must be used again."""
 
 
+class ProviderFailed(ProviderUnreachable):
+    """The provider answered that it failed; it will answer this key so for as long as it remembers it."""
+
+
 class ProviderRefused(PaymentError):
     """A definite no."""
 
 
 class NotPayable(PaymentError):
     """The order does not wait for a payment."""
+
+
+class RefundRefused(PaymentError):
+    """More than can be given back, or nothing to give."""
 
 
 class WebhookRefused(Exception):

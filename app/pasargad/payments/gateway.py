@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,7 +17,7 @@ from urllib.parse import quote, urlencode
 import stripe
 from django.conf import settings
 
-from .exceptions import PaymentError, ProviderRefused, ProviderUnreachable, WebhookRefused
+from .exceptions import PaymentError, ProviderFailed, ProviderRefused, ProviderUnreachable, WebhookRefused
 
 NOT_NOW = "The payment service does not answer at the moment. Nothing was charged; please try again."
 
@@ -46,6 +47,54 @@ class Intent:
             client_secret=raw.get("client_secret") or "",
             attempt_key=(raw.get("metadata") or {}).get("attempt", ""),
             error=(failure.get("message") or "")[:300],
+        )
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What matters of a refund at the provider; `key` is ours if we asked for it."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    intent_id: str
+    key: str
+    error: str
+
+    @classmethod
+    def read(cls, raw: dict[str, Any]) -> Sent:
+        return cls(
+            id=raw["id"],
+            status=raw.get("status") or "succeeded",
+            amount=raw["amount"],
+            currency=raw["currency"],
+            intent_id=raw.get("payment_intent") or "",
+            key=(raw.get("metadata") or {}).get("refund", ""),
+            error=raw.get("failure_reason") or "",
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """What matters of a dispute."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    intent_id: str
+    reason: str
+
+    @classmethod
+    def read(cls, raw: dict[str, Any]) -> Case:
+        return cls(
+            id=raw["id"],
+            status=raw["status"],
+            amount=raw["amount"],
+            currency=raw["currency"],
+            intent_id=raw.get("payment_intent") or "",
+            reason=raw.get("reason") or "",
         )
 
 
@@ -79,11 +128,38 @@ def intent_cancel(intent_id: str) -> Intent:
         return intent_get(intent_id)
 
 
-def refund_create(*, intent_id: str, amount: int, key: str) -> str:
-    """Give money back; returns the provider's id of the refund."""
+def refund_create(*, intent_id: str, amount: int, key: str) -> Sent:
+    """Give money back."""
     with _translated():
-        params = {"payment_intent": intent_id, "amount": amount}
-        return _client().v1.refunds.create(params, {"idempotency_key": key}).id  # type: ignore[arg-type]
+        params = {"payment_intent": intent_id, "amount": amount, "metadata": {"refund": key}}
+        made = _client().v1.refunds.create(params, {"idempotency_key": key})  # type: ignore[arg-type]
+        return Sent.read(made.to_dict())
+
+
+def refunds_of(intent_id: str) -> list[Sent]:
+    """Return every refund of a payment that the provider knows."""
+    return [Sent.read(raw) for raw in _every("refunds", {"payment_intent": intent_id})]
+
+
+def events_since(moment: datetime, types: list[str]) -> list[dict[str, Any]]:
+    """Return the events of these types since a moment, oldest first."""
+    return _every("events", {"types": types, "created": {"gte": int(moment.timestamp())}})[::-1]
+
+
+def intents_between(since: datetime, until: datetime) -> list[Intent]:
+    return [Intent.read(raw) for raw in _every("payment_intents", {"created": _range(since, until)})]
+
+
+def refunds_between(since: datetime, until: datetime) -> list[Sent]:
+    return [Sent.read(raw) for raw in _every("refunds", {"created": _range(since, until)})]
+
+
+def cases_between(since: datetime, until: datetime) -> list[Case]:
+    return [Case.read(raw) for raw in _every("disputes", {"created": _range(since, until)})]
+
+
+def _range(since: datetime, until: datetime) -> dict[str, int]:
+    return {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
 
 
 def payment_page(intent_id: str, client_secret: str, return_url: str) -> str:
@@ -129,6 +205,13 @@ def _client() -> stripe.StripeClient:
     return _client_for(settings.STRIPE)
 
 
+def _every(kind: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all pages of a list, newest first."""
+    with _translated():
+        first = getattr(_client().v1, kind).list({**params, "limit": 100})
+        return [item.to_dict() for item in first.auto_paging_iter()]
+
+
 def _read(found: stripe.PaymentIntent) -> Intent:
     return Intent.read(found.to_dict())
 
@@ -141,8 +224,10 @@ def _translated() -> Iterator[None]:
         raise ProviderUnreachable(NOT_NOW) from error
     except stripe.StripeError as error:
         status = error.http_status or 0
+        if status >= 500:
+            raise ProviderFailed(NOT_NOW) from error
         # 409: another request with the same key is still under way.
-        if status >= 500 or status == 409 or status == 0:
+        if status in (0, 409):
             raise ProviderUnreachable(NOT_NOW) from error
         raise ProviderRefused(error.user_message or "The payment service refused the payment.") from error
     except PaymentError:

@@ -7,25 +7,30 @@ Rows are locked in one order everywhere: the order first, then its attempts.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from pasargad.faults import crash_point
 from pasargad.orders.models import Order, Status
 from pasargad.orders.selectors import orders_unpaid_since
 from pasargad.orders.services import order_cancel, order_expire, order_lock, order_paid, order_refuse
 
 from . import gateway
-from .exceptions import NotPayable, PaymentError, ProviderRefused
+from .bookkeeping import book_received
+from .exceptions import NotPayable, PaymentError, ProviderFailed, ProviderRefused
 from .gateway import Intent
-from .models import PaymentAttempt, WebhookEvent
+from .keys import attempt_key
+from .messages import TYPES, intent_of, money_message, settle_waiting
+from .models import PaymentAttempt, Watermark, WebhookEvent
 from .refunds import refund_open
 
 logger = logging.getLogger(__name__)
 
+# What an empty database asks for; the provider keeps events for 30 days.
+FIRST_LOOK_BACK = timedelta(days=3)
 UNSETTLED = (PaymentAttempt.Status.CREATED, PaymentAttempt.Status.PENDING, PaymentAttempt.Status.PROCESSING)
 STATUS_OF = {
     "succeeded": PaymentAttempt.Status.SUCCEEDED,
@@ -51,10 +56,11 @@ def payment_start(order_id: int) -> PaymentAttempt:
                 number=number,
                 amount_minor=order.total_minor,
                 currency=order.currency,
-                idempotency_key=f"{settings.PASARGAD_ENVIRONMENT}-{order.token}-a{number}",
+                idempotency_key=attempt_key(order, number),
             )
     if attempt.intent_id:
         return attempt
+    crash_point("payments.start.noted")
     try:
         intent = gateway.intent_create(
             amount=attempt.amount_minor,
@@ -63,13 +69,16 @@ def payment_start(order_id: int) -> PaymentAttempt:
             order_number=order.number,
             email=order.email,
         )
-    except ProviderRefused as error:
-        # Nobody holds the secret of an intent that this key may have made, so nobody can pay it.
+    except (ProviderRefused, ProviderFailed) as error:
+        # Nobody holds the secret of an intent that this key may have made, so nobody can pay it; and a key that the
+        # provider failed at is answered so for a day.
         PaymentAttempt.objects.filter(pk=attempt.pk, intent_id=None).update(
             status=PaymentAttempt.Status.CANCELLED, error=str(error)[:300]
         )
         raise
+    crash_point("payments.start.answered")
     _adopt(attempt, intent)
+    crash_point("payments.start.adopted")
     return attempt
 
 
@@ -82,17 +91,27 @@ def payment_settle(intent: Intent, *, actor: str) -> None:
             return
         order = order_lock(attempt.order_id)
         attempt = PaymentAttempt.objects.select_for_update().get(pk=attempt.pk)
+        crash_point("payments.settle.locked")
         if _is_old_news(attempt, intent):
             return
         attempt.intent_id, attempt.error = intent.id, intent.error
         attempt.client_secret = attempt.client_secret or intent.client_secret
+        given_up = attempt.status == PaymentAttempt.Status.CANCELLED
         attempt.status = STATUS_OF.get(intent.status, PaymentAttempt.Status.PENDING)
+        if given_up and PaymentAttempt.objects.filter(order=order, status__in=PaymentAttempt.LIVE).exists():
+            # Another attempt took its place: there is one live attempt, and the money of both is seen all the same.
+            attempt.status = PaymentAttempt.Status.CANCELLED
         attempt.checked_at = timezone.now()
         if intent.status == "succeeded":
             attempt.received_minor = intent.received
         attempt.save()
+        crash_point("payments.settle.noted")
         if intent.status == "succeeded":
+            book_received(attempt)
             _received(order, attempt, intent, actor)
+            settle_waiting(intent.id)
+            crash_point("payments.settle.received")
+    crash_point("payments.settle.done")
 
 
 def payment_check(attempt: PaymentAttempt, *, actor: str) -> None:
@@ -107,15 +126,59 @@ def webhook_receive(event: dict[str, Any]) -> bool:
         with transaction.atomic():
             # A copy that arrives meanwhile waits here until this transaction ends, and is a duplicate then.
             with transaction.atomic():
-                WebhookEvent.objects.create(event_id=event["id"], type=event["type"], payload=event)
+                row = WebhookEvent.objects.create(event_id=event["id"], type=event["type"], payload=event)
+            crash_point("payments.webhook.noted")
             subject = event["data"]["object"]
             if event["type"].startswith("payment_intent.") and subject.get("object") == "payment_intent":
                 payment_settle(Intent.read(subject), actor="provider")
+            elif not money_message(event):
+                WebhookEvent.objects.filter(pk=row.pk).update(waiting=True, subject=intent_of(event))
+            crash_point("payments.webhook.applied")
     except IntegrityError:
         if WebhookEvent.objects.filter(event_id=event["id"]).exists():
             return False
         raise
     return True
+
+
+def events_pull(*, overlap_seconds: int = 300) -> int:
+    """Read the provider's events since the last time and do what no webhook brought; returns how many were new.
+
+    One whose work fails holds the watermark back, so that it is tried again, and keeps no other from being done.
+    """
+    now = timezone.now()
+    mark, _created = Watermark.objects.get_or_create(name="events", defaults={"at": now - FIRST_LOOK_BACK})
+    since = mark.at - timedelta(seconds=overlap_seconds)
+    try:
+        events = gateway.events_since(since, TYPES)
+    except PaymentError as error:
+        logger.warning("cannot read the provider's events", extra={"reason": str(error)})
+        return 0
+    ids = [event["id"] for event in events]
+    known = set(WebhookEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+    fresh, reached = 0, now
+    for event in events:
+        if event["id"] in known:
+            continue
+        try:
+            fresh += webhook_receive(event)
+            crash_point("payments.events.applied")
+        except Exception:
+            logger.exception("an event of the provider cannot be done", extra={"event": event["id"]})
+            reached = min(reached, datetime.fromtimestamp(event["created"], UTC))
+    Watermark.objects.filter(pk=mark.pk, at__lt=reached).update(at=reached)
+    crash_point("payments.events.marked")
+    _wake_waiting()
+    return fresh
+
+
+def _wake_waiting() -> None:
+    """Do what waits although its payment is here: it came in the very moment in which the payment was noted."""
+    subjects = WebhookEvent.objects.filter(waiting=True).values("subject")
+    for attempt in PaymentAttempt.objects.filter(intent_id__in=subjects, received_minor__gt=0):
+        with transaction.atomic():
+            order_lock(attempt.order_id)
+            settle_waiting(attempt.intent_id or "")
 
 
 def payments_reconcile(*, quiet_seconds: int = 60, limit: int = 100) -> int:
@@ -130,6 +193,7 @@ def payments_reconcile(*, quiet_seconds: int = 60, limit: int = 100) -> int:
             else:
                 payment_check(attempt, actor="reconciler")
             asked += 1
+            crash_point("payments.reconcile.asked")
         except PaymentError as error:
             logger.warning(
                 "cannot ask about a payment", extra={"attempt": attempt.idempotency_key, "reason": str(error)}
@@ -147,11 +211,13 @@ def orders_expire(limit: int = 200) -> int:
     expired = 0
     for order_id in orders_unpaid_since(timezone.now(), limit):
         _withdraw_of_order(order_id)
+        crash_point("payments.expire.withdrawn")
         with transaction.atomic():
             order = order_lock(order_id)
             if order.status == Status.AWAITING_PAYMENT:
                 order_expire(order)
                 expired += 1
+        crash_point("payments.expire.done")
     return expired
 
 
@@ -203,7 +269,7 @@ def _find(intent: Intent) -> PaymentAttempt | None:
 def _is_old_news(attempt: PaymentAttempt, intent: Intent) -> bool:
     """Messages come late and in any order: what has ended stays so, but money that arrived always counts."""
     if attempt.status == PaymentAttempt.Status.CANCELLED:
-        return intent.status not in ("succeeded", "processing")
+        return bool(attempt.received_minor) or intent.status not in ("succeeded", "processing")
     return attempt.status == PaymentAttempt.Status.SUCCEEDED
 
 
@@ -214,6 +280,11 @@ def _received(order: Order, attempt: PaymentAttempt, intent: Intent, actor: str)
         if order.status == Status.AWAITING_PAYMENT:
             order_refuse(order, note="The amount paid is not the amount of the order.")
         refund_open(attempt, intent.received, "The amount paid is not the amount of the order.")
+        return
+    paid_before = PaymentAttempt.objects.filter(order=order, received_minor__gt=0).exclude(pk=attempt.pk)
+    if paid_before.exists():
+        logger.error("paid twice", extra={"order": order.number, "intent": intent.id})
+        refund_open(attempt, attempt.received_minor, "The order was paid already.")
         return
     order = order_paid(order, actor=actor)
     if order.status == Status.REFUND_DUE:

@@ -2,7 +2,7 @@ from django_tasks import task
 
 from pasargad.background.periodic import periodic
 
-from . import refunds, services
+from . import bookkeeping, refunds, services
 
 
 @task()
@@ -11,11 +11,24 @@ def refund_send_task(refund_id: int) -> None:
     refunds.refund_send(refund_id)
 
 
+@task()
+def refunds_check_task(attempt_id: int) -> None:
+    """Ask the provider for all refunds of a payment."""
+    refunds.refunds_check(attempt_id)
+
+
 @periodic(seconds=60)
 @task()
 def payments_reconcile() -> int:
-    """Ask about payments that nobody told us about, and send again refunds without an answer."""
-    return services.payments_reconcile() + refunds.refunds_resend()
+    """Read what no webhook brought, ask about silent payments, and send again refunds without an answer."""
+    return services.events_pull() + services.payments_reconcile() + refunds.refunds_resend()
+
+
+@periodic(seconds=600)
+@task()
+def books_catch_up() -> int:
+    """Book what code without a ledger left out."""
+    return bookkeeping.books_catch_up()
 
 
 @periodic(seconds=30)

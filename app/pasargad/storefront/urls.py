@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, compare, coupons, info, lists, orders, reviews, sitemap, wishlist
+from .views import cart, catalog, checkout, compare, coupons, info, lists, orders, returns, reviews, sitemap, wishlist
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
@@ -30,6 +30,8 @@ urlpatterns = [
     re_path(rf"{ORDER}/return/$", orders.order_return, name="order_return"),
     re_path(rf"{ORDER}/reviews/$", reviews.order_reviews, name="order_reviews"),
     re_path(rf"{ORDER}/reviews/(?P<slug>[-a-zA-Z0-9_]+)/$", reviews.order_review, name="order_review"),
+    re_path(rf"{ORDER}/returns/$", returns.order_returns, name="order_returns"),
+    re_path(rf"{ORDER}/returns/(?P<number>\d{{1,4}})/withdraw/$", returns.return_withdraw, name="return_withdraw"),
     path("info/<slug:page>/", info.info, name="info"),
     path("health/warm", info.warm, name="health_warm"),
     path("sitemap.xml", sitemap.index, name="sitemap"),

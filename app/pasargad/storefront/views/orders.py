@@ -15,6 +15,7 @@ from pasargad.cart.selectors import cart_lines
 from pasargad.cart.services import cart_refill
 from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
+from pasargad.orders.returns import returnable_lines
 from pasargad.orders.selectors import order_by_number, order_by_token
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
@@ -26,6 +27,7 @@ from ..cookies import cart_of_or_new, remember_cart
 from ..forms import OrderFindForm
 from ..limits import limited
 from ..redirects import see_other
+from ..return_forms import return_views
 from .paying import payment_address, return_url, to_payment
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,13 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
     error = UNAVAILABLE if request.GET.get("payment") == "unavailable" else (attempt.error if attempt else "")
     running = bool(attempt and attempt.status == PaymentAttempt.Status.PROCESSING)
     view = order_view(found, payment_error=error, payment_running=running)
-    return render(request, "storefront/order.html", {"order": view, "shipments": shipments_of(found)})
+    context = {
+        "order": view,
+        "shipments": shipments_of(found),
+        "returns": return_views(found),
+        "can_return": bool(returnable_lines(found)),
+    }
+    return render(request, "storefront/order.html", context)
 
 
 @private

@@ -24,8 +24,8 @@ from ..caching import private, shared
 from ..forms import AccessibleForm
 from ..limits import limited
 from ..presenting import Crumb
+from ..redirects import see_other
 from ..review_forms import ReviewForm
-from .cart import see_other
 from .lists import crumbs, moved
 
 PAGE_SIZE = 20

@@ -18,7 +18,7 @@ from pasargad.wishlist.selectors import wishlist_by_token, wishlist_cards
 from .. import presenting
 from ..caching import private
 from ..limits import limited
-from .cart import see_other
+from ..redirects import see_other
 
 COOKIE = "pp_wishlist"
 SALT = "pasargad.wishlist"

@@ -27,13 +27,17 @@ _CODE_TEXT = {
 
 @dataclass(frozen=True)
 class Card:
-    """A test card; `refusal` is the decline or error code its charge ends with, None where it succeeds."""
+    """A test card; `refusal` is the decline or error code its charge ends with, None where it succeeds.
+
+    `refund` is how its refunds begin: pending ones, and failing ones that look fine at first, are decided by a lever.
+    """
 
     number: str
     brand: str = "visa"
     refusal: str | None = None
     authenticate: bool = False
     funding: str = "credit"
+    refund: str = "succeeded"
 
     @property
     def last4(self) -> str:
@@ -57,6 +61,8 @@ _CARDS = [
     Card("5555555555554444", brand="mastercard"),
     Card("378282246310005", brand="amex"),
     Card("6011111111111117", brand="discover"),
+    Card("4000000000007726", refund="pending"),
+    Card("4000000000005126", refund="failing"),
     Card("4000000000000002", refusal="generic_decline"),
     Card("4000000000009995", refusal="insufficient_funds"),
     Card("4000000000009987", refusal="lost_card"),
@@ -82,6 +88,8 @@ BY_TOKEN = {
         "pm_card_mastercard": "5555555555554444",
         "pm_card_amex": "378282246310005",
         "pm_card_discover": "6011111111111117",
+        "pm_card_pendingRefund": "4000000000007726",
+        "pm_card_refundFail": "4000000000005126",
         "pm_card_chargeDeclined": "4000000000000002",
         "pm_card_visa_chargeDeclined": "4000000000000002",
         "pm_card_visa_chargeDeclinedInsufficientFunds": "4000000000009995",

@@ -7,6 +7,7 @@ from .cards import Card
 
 FEE_PER_MILLE = 29
 FEE_FIXED = 30
+DISPUTE_FEE = 1500
 
 
 def attempt(books: Books, intent: Object, method: Object, card: Card, *, capture: bool) -> Object:

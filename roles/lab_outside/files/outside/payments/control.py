@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from ..database import Database
 from ..web import Request, Response, Router, json_response
-from . import faults
-from .books import Books, owe
+from . import disputes, faults, refunds
+from .books import Books, Object, owe
+from .errors import ApiError
 
 
 class Control:
@@ -25,6 +27,9 @@ class Control:
         router.add("GET", "/_control/deliveries", self.deliveries)
         router.add("POST", "/_control/deliveries/due", self.hurry)
         router.add("POST", "/_control/events/{id}/redeliver", self.redeliver)
+        router.add("POST", "/_control/disputes", self.dispute)
+        router.add("POST", "/_control/disputes/{id}/{outcome}", self.decide)
+        router.add("POST", "/_control/refunds/{id}/{outcome}", self.refund)
         router.add("DELETE", "/_control/data", self.clear)
 
     def faults(self, request: Request) -> Response:
@@ -73,6 +78,36 @@ class Control:
             for endpoint in targets:
                 owe(connection, event, endpoint, time.time())
         return json_response({"owed": len(targets)}, 202)
+
+    def dispute(self, request: Request) -> Response:
+        """Let the shopper's bank dispute a payment: {"payment_intent", "amount"?, "reason"?}."""
+
+        def run(books: Books) -> Object:
+            wish = json.loads(request.body)
+            intent = books.find("payment_intent", wish.pop("payment_intent", ""), "payment_intent")
+            return disputes.open_case(books, books.find("charge", intent["latest_charge"] or ""), **wish)
+
+        return self._pull(run, 201)
+
+    def decide(self, request: Request, id: str, outcome: str) -> Response:
+        """Decide a dispute: won or lost."""
+        if outcome not in ("won", "lost"):
+            return json_response({"error": "a dispute is won or lost"}, 404)
+        return self._pull(lambda books: disputes.decide(books, books.find("dispute", id), won=outcome == "won"))
+
+    def refund(self, request: Request, id: str, outcome: str) -> Response:
+        """Let a refund succeed or fail."""
+        levers = {"succeed": refunds.succeed, "fail": refunds.fail}
+        if outcome not in levers:
+            return json_response({"error": "a refund can succeed or fail"}, 404)
+        return self._pull(lambda books: levers[outcome](books, books.find("refund", id)))
+
+    def _pull(self, run: Callable[[Books], Object], status: int = 200) -> Response:
+        try:
+            with self._database.transaction() as connection:
+                return json_response(run(Books(connection)), status)
+        except (ApiError, ValueError, TypeError) as error:
+            return json_response({"error": str(error)}, 400)
 
     def clear(self, request: Request) -> Response:
         """Forget payments, events, deliveries, keys and faults; webhook endpoints stay."""

@@ -8,6 +8,7 @@ from .errors import ApiError
 _EXPANDABLE = {
     "payment_intent": {"payment_method", "latest_charge"},
     "charge": {"payment_intent", "balance_transaction"},
+    "dispute": {"payment_intent", "charge"},
     "refund": {"payment_intent", "charge", "balance_transaction"},
     "balance_transaction": {"source"},
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..web import path_pattern
-from . import endpoints, intent_fields, intents, lists, methods, params, refunds
+from . import disputes, endpoints, intent_fields, intents, lists, methods, params, refunds
 from .books import Books, Object
 from .errors import ApiError
 
@@ -38,6 +38,10 @@ def build(page_url: str) -> list[Operation]:
         ("GET", "/v1/refunds", *_listing("refund", "payment_intent", "charge")),
         ("GET", "/v1/refunds/{id}", {}, _find("refund")),
         ("POST", "/v1/refunds/{id}", refunds.UPDATE_FIELDS, _change("refund", refunds.update)),
+        ("GET", "/v1/disputes", *_listing("dispute", "payment_intent", "charge")),
+        ("GET", "/v1/disputes/{id}", {}, _find("dispute")),
+        ("POST", "/v1/disputes/{id}", disputes.UPDATE_FIELDS, _change("dispute", disputes.update)),
+        ("POST", "/v1/disputes/{id}/close", {}, _change("dispute", disputes.close)),
         ("GET", "/v1/events", *_events()),
         ("GET", "/v1/events/{id}", {}, lambda books, path, _: _with_pending(books, books.find("event", path["id"]))),
         ("GET", "/v1/balance_transactions", *_listing("balance_transaction", "type", "source", "currency")),
