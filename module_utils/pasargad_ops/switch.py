@@ -25,6 +25,8 @@ from .work import read_notes
 
 DEADMAN = "pasargad-deadman"
 RENEWED = "pasargad-deadman-renewed"
+REPAIR = "pasargad-repair"
+REPAIR_SECONDS = 5.0
 # One bad answer of a slot that serves well must not decide where the shoppers go.
 LOOKS = 3
 
@@ -70,6 +72,10 @@ def switch_to(config: ReleaseConfig, slot: str, journal: Journal) -> State:
 def switch_for_good(config: ReleaseConfig, slot: str, journal: Journal) -> State:
     """Give traffic to a slot that has served before: a rollback waits for nobody's confirmation."""
     require_ready(config, slot)
+    # Who dies between the decision and the rename must not leave the shoppers where they were until somebody comes by.
+    with contextlib.suppress(OperationError):
+        command = own_command(config, "repair")
+        units.schedule(REPAIR, REPAIR_SECONDS, command, environment={"PYTHONPATH": str(config.lib_dir)})
     with transaction(config) as change:
         # Written first: a crash between the two leaves the state as the word that holds, and reconcile moves the link.
         leaving = change.state.serving
@@ -77,7 +83,9 @@ def switch_for_good(config: ReleaseConfig, slot: str, journal: Journal) -> State
         changes = {"previous": None, "gone_back": gone_back, "pending": None, "confirmed": None, "retiring": ""}
         change.save(change.state.having(active=slot, **changes))
         journal.write("switch", "decided", to=slot)
-        return _move(config, change, slot, journal)
+        state = _move(config, change, slot, journal)
+    units.cancel(REPAIR)
+    return state
 
 
 def _move(config: ReleaseConfig, change: Transaction, slot: str, journal: Journal) -> State:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 import pytest
 
+from pasargad_ops import switch
 from pasargad_ops.__main__ import main
 from pasargad_ops.lease import owner_process
 from pasargad_ops.outcome import NotReady, Outcome
@@ -63,6 +65,24 @@ def test_a_killed_rollback_that_is_asked_for_again_goes_back_once(standing: Stan
     assert host.serves(one)
     assert needless(host, left=two)
     standing.settle(one)
+
+
+def test_a_rollback_that_dies_after_its_decision_moves_the_shoppers_by_itself(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, two = standing.host, standing.newer()
+    host.deploy(two)
+    monkeypatch.setattr(switch, "REPAIR_SECONDS", 0.5)
+    kill_rollback(host, "switch:decided")
+    decided = load_state(host.config).active
+    assert switch.live_slot(host.config) != decided, "the link has not moved yet"
+    deadline = time.monotonic() + 20
+    while switch.live_slot(host.config) != decided:
+        assert time.monotonic() < deadline, "nobody moved the link"
+        time.sleep(0.1)
+    check_invariants(host, served_before=True)
+    assert go_back(host).details["left"] == two.release
+    standing.settle(standing.old)
 
 
 def test_a_failed_deploy_does_not_end_the_memory_of_a_rollback(
