@@ -53,8 +53,9 @@ def test_the_quote_follows_the_country_and_the_method(shopper):
 
 def test_updating_keeps_the_key_so_that_one_page_is_one_order(shopper):
     sent = values(shopper)
-    answer = shopper.post("/checkout/quote/", sent)
+    answer = shopper.post("/checkout/quote/", {**sent, "coupon": "NOT-YET-APPLIED"})
     assert answer.context["idempotency_key"] == sent["idempotency_key"]
+    assert 'value="NOT-YET-APPLIED"' in answer.content.decode()
 
 
 def test_updating_complains_of_nothing_that_is_not_typed_yet(shopper):

@@ -137,7 +137,7 @@ def _page(
         "idempotency_key": form["idempotency_key"].value(),
         "problems": [*(problems or []), *view.problems],
         "coupon_errors": coupon_errors or [],
-        "coupon_typed": str(typed.get("coupon", ""))[:60] if coupon_errors else "",
+        "coupon_typed": str(typed.get("coupon", ""))[:60],
     }
     return render(request, "storefront/checkout.html", context, status=status)
 
