@@ -40,7 +40,9 @@ for block in filter(None, shown.strip().split("\\n\\n")):
     pid, forked = about["MainPID"], []
     if about["Id"].startswith(("nginx", "pasargad-web@")):
         children = open(f"/proc/{pid}/task/{pid}/children").read().split()
-        forked = [f"{child}:" + open(f"/proc/{child}/stat").read().rsplit(")", 1)[1].split()[19] for child in children]
+        # nginx's cache loader ends by itself a minute after every start.
+        lasting = [child for child in children if "cache loader" not in open(f"/proc/{child}/cmdline").read()]
+        forked = [f"{child}:" + open(f"/proc/{child}/stat").read().rsplit(")", 1)[1].split()[19] for child in lasting]
     print(about["Id"], about["InvocationID"], pid, about["ActiveEnterTimestampMonotonic"], *sorted(forked), sep="\\t")
 """
 
