@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from pasargad.catalog.models import StockMovement
+from pasargad.catalog.money import half_up
 from pasargad.catalog.stock import stock_move
 from pasargad.faults import crash_point
 
@@ -166,9 +167,15 @@ def restock(pieces: Iterable[tuple[OrderLine, int]], *, reference: str) -> None:
 
 
 def return_value(request: ReturnRequest) -> int:
-    """What the pieces that came back cost, in minor units."""
+    """What was paid for the pieces that came back, in minor units: less their discount, with tax that was added."""
     lines = request.lines.select_related("line")
-    return sum((row.restocked + row.written_off) * row.line.unit_price_minor for row in lines)
+    return sum(
+        half_up(_paid(row.line, request.order) * (row.restocked + row.written_off), row.line.quantity) for row in lines
+    )
+
+
+def _paid(line: OrderLine, order: Order) -> int:
+    return line.total_minor - line.discount_minor + (0 if order.tax_inclusive else line.tax_minor)
 
 
 def _answered(request_id: int, to: ReturnState, actor: str, answer: str) -> ReturnRequest:

@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from testing.factories import make_order, make_variant
+from testing.factories import make_order, make_promotion, make_tax_zone, make_variant
 from testing.money import make_paid, together
 
 from pasargad.books.oracles import check
@@ -29,6 +29,7 @@ from pasargad.orders.returns import (
     return_receive,
     return_refuse,
     return_request,
+    return_value,
     return_withdraw,
     returnable_lines,
 )
@@ -203,3 +204,17 @@ def test_a_return_can_be_closed_without_money():
     return_accept(found.pk, actor="s")
     return_close(found.pk, actor="s", answer="Nothing came.")
     assert Mail.objects.filter(kind="return_closed").exists() and check() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("inclusive", "value"), [(True, 1800), (False, 1944)])
+def test_a_return_is_worth_what_was_paid_for_it(inclusive, value):
+    """Three pieces of 10.00 with 10 % off, and 8 % of tax inside or on top: 9.00 or 9.72 each."""
+    make_promotion(basis_points=1000, is_automatic=True)
+    make_tax_zone(("Tax", 80_000), inclusive=inclusive)
+    order = delivered((make_variant(price_minor=1000), 3))
+    found = ask(order, 2)
+    return_accept(found.pk, actor="staff")
+    return_receive(found.pk, {found.lines.get().pk: Arrived(restock=1, write_off=1)}, actor="staff")
+    found.refresh_from_db()
+    assert return_value(found) == value
