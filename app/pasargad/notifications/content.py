@@ -14,6 +14,7 @@ from pasargad.orders.models import Order
 from pasargad.orders.presenting import order_view
 from pasargad.orders.return_models import ReturnRequest
 from pasargad.orders.returns import return_address
+from pasargad.shipments.selectors import shipments_of
 
 from .models import Mail
 from .steps import STEPS, Step
@@ -60,9 +61,8 @@ def _of_step(step: Step, mail: Mail, order: Order, detail: str) -> dict[str, Any
     elif detail:
         words["amount"] = str(Money(int(detail.rpartition(":")[2]), order.currency))
     if step.tracking:
-        # Shipping may know a number; an order without one is shipped all the same.
-        context["tracking_number"] = getattr(order, "tracking_number", "")
-        context["tracking_url"] = getattr(order, "tracking_url", "")
+        # Staff may note a handing over without a parcel: then there is nothing to follow.
+        context["parcels"] = [parcel for parcel in shipments_of(order) if parcel.tracking_number]
     return context | {
         "subject": str(step.subject) % words,
         "heading": str(step.heading) % words,

@@ -8,7 +8,7 @@ import pytest
 from django.core import mail
 from django.db import transaction
 from django.utils import timezone
-from testing.factories import make_order
+from testing.factories import make_order, make_variant
 from testing.money import make_paid
 
 from pasargad.notifications.content import content_of
@@ -18,6 +18,8 @@ from pasargad.notifications.services import mail_send, orders_remind
 from pasargad.notifications.steps import STEPS
 from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_cancel, order_expire, order_lock, order_move
+from pasargad.shipments.models import Shipment
+from pasargad.shipments.services import shipment_prepare, shipment_send
 
 OWN_TEMPLATES = {"order_confirmation", "order_refunded"}
 
@@ -68,14 +70,18 @@ def test_the_end_of_an_unpaid_order_is_told(end, kind):
 
 
 @pytest.mark.django_db
-def test_a_tracking_number_is_told_where_there_is_one(monkeypatch):
-    order = make_order()
+def test_the_tracking_numbers_of_all_parcels_are_told_with_the_last():
+    order = make_paid(make_order((make_variant(), 2))).order
     row = Mail(kind="order_shipped", key=str(order.pk), recipient=order.email)
     assert "Tracking number" not in content_of(row).text
-    monkeypatch.setattr(Order, "tracking_number", "1Z<999>", raising=False)
-    monkeypatch.setattr(Order, "tracking_url", "https://carrier.example/1Z999", raising=False)
-    told = content_of(row)
-    assert "1Z<999>" in told.text and "https://carrier.example/1Z999" in told.text
+    first = shipment_prepare(order.pk, quantities={order.lines.get().pk: 1})
+    last = shipment_prepare(order.pk)
+    Shipment.objects.filter(pk=first.pk).update(tracking_url="https://carrier.example/1Z999")
+    shipment_send(first.pk, actor="staff", tracking_number="1Z<999>")
+    assert not Mail.objects.filter(kind="order_shipped").exists()
+    shipment_send(last.pk, actor="staff", tracking_number="A2")
+    told = content_of(Mail.objects.get(kind="order_shipped"))
+    assert "1Z<999>" in told.text and "https://carrier.example/1Z999" in told.text and "A2" in told.text
     assert "1Z&lt;999&gt;" in told.html and "1Z<999>" not in told.html
 
 
