@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from pasargad.catalog.models import Variant
 from pasargad.orders.models import Delivery, Order, Status
 from pasargad.orders.services import order_lock, order_move
 
@@ -180,10 +181,12 @@ def _advance_order(order: Order, actor: str) -> None:
 
 
 def _left(order: Order) -> dict[int, int]:
-    """Return how many pieces of each line are in no parcel yet."""
+    """Return how many pieces of each line are still to be packed: in no parcel yet, and not paid back."""
     packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=State.CANCELLED)
     counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
-    return {line.pk: line.quantity - counts.get(line.pk, 0) for line in order.lines.all()}
+    return {
+        line.pk: max(0, line.quantity - line.refunded_quantity - counts.get(line.pk, 0)) for line in order.lines.all()
+    }
 
 
 def _bought(shipment: Shipment, label: Label) -> None:
@@ -204,9 +207,9 @@ def _not_bought(shipment: Shipment, reason: str) -> None:
     )
 
 
-def _box(variants: list[object]) -> dict[str, int]:
+def _box(variants: list[Variant]) -> dict[str, int]:
     """Guess a box: the largest sides of the pieces; staff correct it."""
-    sides = [sorted((v.width_mm, v.depth_mm, v.height_mm), reverse=True) for v in variants]  # type: ignore[attr-defined]
+    sides = [sorted((each.width_mm, each.depth_mm, each.height_mm), reverse=True) for each in variants]
     length, width, height = (max((side[index] for side in sides), default=0) for index in range(3))
     return {"length_mm": length, "width_mm": width, "height_mm": height}
 

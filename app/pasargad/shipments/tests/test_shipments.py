@@ -10,10 +10,12 @@ import pytest
 from django.db import transaction
 from testing.carrier import Books, signed, told
 from testing.factories import make_order, make_variant, make_zone
+from testing.money import make_paid
 from testing.shopper import text_of
 
 from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_lock, order_paid
+from pasargad.payments.refunds import Piece, order_refund
 from pasargad.shipments import services
 from pasargad.shipments.carriers import shippo
 from pasargad.shipments.exceptions import CarrierRefused, CarrierUnreachable, ShipmentRefused
@@ -42,6 +44,18 @@ def labelled() -> Shipment:
 def state(shipment: Shipment) -> tuple[str, str]:
     found = Shipment.objects.select_related("order").get(pk=shipment.pk)
     return found.state, found.order.status
+
+
+def test_what_was_paid_back_is_not_sent():
+    order = make_paid(make_order((make_variant(), 3))).order
+    line = order.lines.get()
+    order_refund(order.pk, 1000, "Out of filament.", actor="staff", pieces=[Piece(line, 1, restock=True)])
+    with pytest.raises(ShipmentRefused):
+        services.shipment_prepare(order.pk, quantities={line.pk: 3})
+    sent = services.shipment_prepare(order.pk)
+    assert sent.lines.get().quantity == 2
+    services.shipment_send(sent.pk, actor="staff")
+    assert state(sent) == (State.IN_TRANSIT, Status.SHIPPED)
 
 
 def test_an_order_goes_in_several_parcels_and_is_shipped_with_the_last():
