@@ -6,8 +6,10 @@ out: during a change of releases, and for what happened before there was one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
-from django.db.models import CharField, Exists, F, OuterRef, Value
+from django.db.models import CharField, Exists, F, Model, OuterRef, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from pasargad.ledger.models import Account, Entry
@@ -76,10 +78,10 @@ def books_catch_up(limit: int = 500) -> int:
     return written
 
 
-def _unbooked(model: type, prefix: str, suffix: str | Concat):  # type: ignore[no-untyped-def]
+def _unbooked(model: type[Model], prefix: str, suffix: str | Concat) -> QuerySet[Any]:
     end = Value(suffix) if isinstance(suffix, str) else suffix
     key = Concat(Value(prefix), Cast(F("pk"), CharField()), end, output_field=CharField())
-    rows = model.objects.annotate(entry_key=key)  # type: ignore[attr-defined]
+    rows = model._default_manager.annotate(entry_key=key)
     return rows.filter(~Exists(Entry.objects.filter(key=OuterRef("entry_key")))).order_by("pk")
 
 

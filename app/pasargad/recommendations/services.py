@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection, transaction
 
 from pasargad.catalog.models import Product
@@ -85,6 +87,6 @@ def similar_refresh() -> int:
     return made
 
 
-def _alone(cursor: object) -> None:
+def _alone(cursor: Any) -> None:
     """A task may be run twice at once, when its first worker seemed dead: the second waits."""
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('recommendations'))")  # type: ignore[attr-defined]
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('recommendations'))")

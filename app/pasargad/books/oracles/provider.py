@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -80,5 +81,5 @@ def _disputes(since: datetime, until: datetime) -> list[Finding]:
     return found
 
 
-def _intents(listed: dict) -> list[str]:  # type: ignore[type-arg]
+def _intents(listed: dict[str, Any]) -> list[str]:
     return [item.intent_id for item in listed.values()]
