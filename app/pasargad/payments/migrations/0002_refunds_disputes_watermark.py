@@ -139,12 +139,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("request_key__isnull", False)), fields=["request_key"], name="payments_refund_form"
             ),
         ),
-        migrations.AddIndex(
-            model_name="webhookevent",
-            index=models.Index(
-                condition=models.Q(("waiting", True)), fields=["subject"], name="payments_event_waiting"
-            ),
-        ),
         migrations.AddField(
             model_name="dispute",
             name="attempt",
