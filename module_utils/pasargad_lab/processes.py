@@ -12,14 +12,14 @@ from pathlib import Path
 from .errors import LabError
 from .shell import run, tool_path, wait_until
 
-# $1 machine, $2 root, $3 bridge, rest: cgroup.procs files of the machine's own cgroup.
+# $1 machine, $2 root, $3 bridge, $4 link, rest: cgroup.procs files of the machine's own cgroup.
 # systemd-nspawn --keep-unit ends with 133 when the host reboots; anything else is the end of the machine.
 # The kernel takes a dead machine's network link away some time later; until then a new one of that name cannot be made.
 SUPERVISOR = """
-machine=$1 root=$2 bridge=$3; shift 3
+machine=$1 root=$2 bridge=$3 link=$4; shift 4
 for procs in "$@"; do echo $$ >"$procs" || exit 1; done
 while :; do
-    ip link delete "vb-$machine" 2>/dev/null
+    ip link delete "$link" 2>/dev/null
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --settings=no --boot --directory="$root" \\
         --machine="$machine" --register=no --keep-unit --network-bridge="$bridge" --resolv-conf=off \\
         --timezone=off --link-journal=no
@@ -43,6 +43,11 @@ def leader(upper: Path) -> int | None:
     return None
 
 
+def link_of(machine: str) -> str:
+    """Return what systemd-nspawn calls this end of the machine's network link."""
+    return f"vb-{machine}"
+
+
 def supervisors(machine: str) -> list[int]:
     """Return the processes that would start the machine again or clean up after it: our shell and systemd-nspawn."""
     found = []
@@ -58,7 +63,7 @@ def supervisors(machine: str) -> list[int]:
 
 def spawn(machine: str, root: Path, bridge: str, console: Path) -> None:
     """Start the machine so that it outlives the caller; its console goes to a file."""
-    command = ["sh", "-c", SUPERVISOR, CGROUP_NAME, machine, str(root), bridge]
+    command = ["sh", "-c", SUPERVISOR, CGROUP_NAME, machine, str(root), bridge, link_of(machine)]
     with console.open("wb") as output:
         if Path("/run/systemd/system").is_dir():
             unit = f"{CGROUP_NAME}-{machine}.service"
@@ -145,7 +150,7 @@ def power_cut(machine: str, upper: Path, *, seconds: float = 15) -> None:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     remove_cgroups(machine)
-    run(["ip", "link", "delete", f"vb-{machine}"], check=False)
+    run(["ip", "link", "delete", link_of(machine)], check=False)
 
 
 def _processes() -> Iterator[Path]:

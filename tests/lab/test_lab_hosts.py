@@ -92,7 +92,7 @@ def test_down_cleans_up_after_kill_9(lab: Lab, victim: str) -> None:
 
 
 def test_a_link_that_a_dead_host_left_is_in_nobodys_way(lab: Lab) -> None:
-    link = f"vb-{lab.host('store1').machine}"
+    link = processes.link_of(lab.host("store1").machine)
     lab.up(["store1"])
     lab.kill(["store1"])
     run(["ip", "link", "add", link, "type", "veth", "peer", "name", f"left{NUMBER}"])
