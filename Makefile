@@ -42,7 +42,7 @@ test-idempotence: setup ## Prove that nothing to do changes nothing, and that --
 	@.venv/bin/python -m tests.idempotence.run
 
 test-kill: setup ## Kill deploys in every phase, by every hand, and see that shoppers keep their shop
-	@.venv/bin/python -m tests.kill $(ARGS)
+	@PYTHONPATH=module_utils .venv/bin/python -m tests.kill $(ARGS)
 
 bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the common ways of doing it
 	@.venv/bin/python -m tests.bench.bench_deploy $(ARGS)
