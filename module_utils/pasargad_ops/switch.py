@@ -2,7 +2,8 @@
 
 The order makes a crash at any instant safe: pending is durable before the timer is armed, the timer is armed before
 the link moves, and the state says `active` only after it has moved. `reconcile` brings link and state together after a
-crash: while a switch is pending the link says what holds, else the state.
+crash: while a switch is pending the link says what holds, else the state. A rollback waits for nobody: it decides in
+the state first, and a timer ends it when it dies before the link has moved.
 """
 
 from __future__ import annotations
