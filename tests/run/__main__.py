@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tests.run.report import Counts, closing_line, step_counts, summary
+from tests.run.report import Counts, closing_line, failures, step_counts, summary
 from tests.run.runner import Runner
 from tests.run.stages import RESULTS, ROOT, STAGES, Stage
 
@@ -25,25 +25,25 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run_stage(runner: Runner, stage: Stage) -> tuple[dict[str, Any], Counts, bool]:
-    """Run one stage; returns its summary, its counts and whether all is well."""
+def run_stage(runner: Runner, stage: Stage) -> tuple[dict[str, Any], Counts]:
+    """Run one stage; returns its summary (`ok` tells whether all is well) and its counts."""
     started = time.monotonic()
     say(f"{stage.name}: {len(stage.steps)} steps")
     if not stage.steps:
         say(f"  {stage.name}: FAILED: found nothing to run: {stage.missing or 'no test files'}")
-        return {"stage": stage.name, "ok": False, "seconds": 0}, Counts(failed=1), False
+        return {"stage": stage.name, "ok": False, "seconds": 0}, Counts(failed=1)
     results = runner.run(stage)
     counts = sum((step_counts(result, RESULTS / "junit") for result in results), Counts())
     if counts.skipped:
         say(f"  {stage.name}: FAILED: {counts.skipped} tests were skipped; every test runs or is removed")
     ok = not counts.skipped and not any(result.problem for result in results)
-    failed = [result.step.name for result in results if result.problem]
+    failed = failures(results, RESULTS / "junit")
     seconds = round(time.monotonic() - started, 1)
     say(f"{stage.name}: {'ok' if ok else 'FAILED'} ({seconds:.0f} s)")
     entry: dict[str, Any] = {"stage": stage.name, "ok": ok, "seconds": seconds, "passed": counts.passed}
     if failed:
-        entry["failed_steps"] = failed
-    return entry, counts, ok
+        entry["failures"] = failed
+    return entry, counts
 
 
 def remove_own_labs() -> None:
@@ -87,14 +87,15 @@ def run_all(names: Sequence[str]) -> int:
     shutil.rmtree(RESULTS, ignore_errors=True)
     (RESULTS / "junit").mkdir(parents=True)
     runner, started = Runner(say), time.monotonic()
-    entries, total, all_ok = [], Counts(), True
+    entries: list[dict[str, Any]] = []
+    total, all_ok = Counts(), True
     try:
         if needs_labs:
             remove_own_labs()
         for name in names:
-            entry, counts, ok = run_stage(runner, STAGES[name]())
+            entry, counts = run_stage(runner, STAGES[name]())
             entries.append(entry)
-            total, all_ok = total + counts, all_ok and ok
+            total, all_ok = total + counts, all_ok and entry["ok"]
     except KeyboardInterrupt:
         runner.stop()
         say("tests.run: interrupted")
@@ -103,6 +104,9 @@ def run_all(names: Sequence[str]) -> int:
         if needs_labs:
             remove_own_labs()
     seconds = time.monotonic() - started
+    for entry in entries:
+        for failure in entry.pop("failures", []):
+            say(f"FAILED {entry['stage']}: {failure}")
     line = summary(entries, total, seconds, ok=all_ok)
     (RESULTS / "summary.json").write_text(line + "\n")
     say(closing_line(total, seconds))

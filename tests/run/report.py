@@ -45,6 +45,26 @@ def step_counts(result: StepResult, junit: Path) -> Counts:
     return counts + Counts(failed=1) if result.problem and not counts.failed else counts
 
 
+def failures(results: Sequence[StepResult], junit: Path) -> list[str]:
+    """A line for each failed test, or for a step that failed without one: what to look for in its log."""
+    lines = []
+    for result in (result for result in results if result.problem):
+        named = [f"{result.step.name}: {name}" for name in _failed_tests(junit / f"{result.step.name}.xml")]
+        lines += named or [f"{result.step.name}: {result.problem}"]
+    return lines
+
+
+def _failed_tests(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    found = []
+    for case in ElementTree.parse(path).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest
+        for problem in (*case.iter("failure"), *case.iter("error")):
+            message = (problem.get("message") or "").partition("\n")[0]
+            found.append(f"{case.get('classname')}::{case.get('name')}: {message[:200]}")
+    return found
+
+
 def closing_line(counts: Counts, seconds: float) -> str:
     """The line that pytest ends with."""
     words = [f"{number} {word}" for number, word in ((counts.failed, "failed"), (counts.passed, "passed")) if number]
