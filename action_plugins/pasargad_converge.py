@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_async = False
-    _VALID_ARGS = frozenset({"state", "root", "path", "mode", "ignored", "comparison"})
+    _VALID_ARGS = frozenset({"state", "root", "path", "mode", "ignored", "comparison", "digests"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
             module_args = {key: comparison[key] for key in ("fingerprint", "sources")}
             return {**result, **self._ask({**module_args, "state": "recorded", "path": args["path"]}, variables)}
         sources = self._sources(Path(args["root"]), args.get("ignored") or [], variables)
-        answer = self._ask({"state": "read", "path": args["path"]}, variables)
+        question = {"state": "read", "path": args["path"], "digests": args.get("digests") or []}
+        answer = self._ask(question, variables)
         if answer.get("failed") or answer.get("unreachable"):
             return {**result, **answer}
         compared = self._compare(sources, answer, full=args.get("mode") == "full")

@@ -11,7 +11,8 @@ description:
     It compares this with the record on the host, and tells with C(needed) whether provisioning has anything to do.
   - C(recorded) writes the fingerprint of an earlier comparison down, after everything was applied.
   - The comparison is also the fact C(pasargad_provisioning).
-  - The facts C(distribution), C(distribution_major_version) and C(distribution_release) come along for free.
+  - The facts C(distribution), C(distribution_major_version) and C(distribution_release) come along, and so does
+    C(pasargad_digests), the SHA-1 of each of I(digests) that is there. A question less for the roles that follow.
 options:
   state:
     description: What to do; C(read) and C(begun) are what the action plugin asks of the host.
@@ -38,6 +39,11 @@ options:
   comparison:
     description: The result of C(compared); with C(recorded).
     type: dict
+  digests:
+    description: Other files on the host of which later roles want to know whether they changed; with C(compared).
+    type: list
+    elements: path
+    default: []
   fingerprint:
     description: What to record; set by the action plugin.
     type: str
@@ -72,6 +78,7 @@ fingerprint:
 """
 
 import datetime
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -103,6 +110,12 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
+def digests(paths: list[str]) -> dict[str, str]:
+    """Return the SHA-1 of each file that is there, as Ansible's own hash filter counts it."""
+    files = [path for path in map(Path, paths) if path.is_file()]
+    return {str(path): hashlib.sha1(path.read_bytes()).hexdigest() for path in files}  # noqa: S324 - no secret
+
+
 def facts() -> dict[str, str]:
     """Return what the operating system is, under the names that Ansible's own facts have."""
     lines = OS_RELEASE.read_text(encoding="utf-8").splitlines()
@@ -122,6 +135,7 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "fingerprint": {"type": "str"},
             "sources": {"type": "dict"},
+            "digests": {"type": "list", "elements": "path", "default": []},
         },
         required_if=[("state", "recorded", ["fingerprint", "sources"])],
         supports_check_mode=True,
@@ -129,7 +143,8 @@ def main() -> None:
     path = Path(module.params["path"])
     record = read_record(path)
     if module.params["state"] == "read":
-        module.exit_json(changed=False, recorded=record, ansible_facts=facts())
+        known = {**facts(), "pasargad_digests": digests(module.params["digests"])}
+        module.exit_json(changed=False, recorded=record, ansible_facts=known)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     if module.params["state"] == "begun":
         if record is not None and not module.check_mode:

@@ -109,7 +109,7 @@ def converge(root: Path, tmp_path: Path) -> Converge:
 
     def run(*words: str) -> tuple[bool, str]:
         mark.unlink(missing_ok=True)
-        variables = {"pasargad_repo_root": str(root), "converge_record": str(tmp_path / "state" / "converge.json")}
+        variables = {"pasargad_repo_root": str(root), "pasargad_state_dir": str(tmp_path / "state")}
         role = {"ansible.builtin.import_role": {"name": "converge"}}
         provision = {"name": "any | Provision", "ansible.builtin.file": {"path": str(mark), "state": "touch"}}
         broken = {
@@ -200,3 +200,23 @@ def test_the_record_is_for_root_alone_and_holds_no_secret(converge: Converge, tm
 def test_every_ignored_source_exists() -> None:
     defaults = yaml.safe_load((REPO / "roles/converge/defaults/main.yml").read_text())
     assert [name for name in defaults["converge_ignored"] if not (REPO / name).exists()] == []
+
+
+def test_what_later_roles_remember_is_asked_in_the_same_go(root: Path, tmp_path: Path) -> None:
+    remembered, gone = tmp_path / "data.digest", tmp_path / "gone"
+    remembered.write_text("what was filled in")
+    question = {"path": str(tmp_path / "converge.json"), "digests": [str(remembered), str(gone)]}
+    tasks: list[dict[str, Any]] = [
+        {"name": "any | Ask", "pasargad_converge": {"root": str(root), **question}},
+        {
+            "name": "any | Compare with what Ansible counts",
+            "ansible.builtin.assert": {
+                "that": "ansible_facts.pasargad_digests == {path: 'what was filled in' | hash('sha1')}"
+            },
+            "vars": {"path": str(remembered)},
+        },
+    ]
+    book = tmp_path / "book.json"
+    book.write_text(json.dumps([{"hosts": "all", "connection": "local", "gather_facts": False, "tasks": tasks}]))
+    done = run_book(book)
+    assert done.returncode == 0, done.stdout + done.stderr
