@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,16 @@ class Shop:
 
     def down(self) -> None:
         self.lab_run("down").require()
+
+    @contextmanager
+    def for_a_while(self, *, keep: bool = False) -> Iterator[Shop]:
+        """Deploy, and remove the hosts at the end, also of a failure, unless they are to be kept."""
+        try:
+            self.up()
+            yield self
+        finally:
+            if not keep:
+                self.down()
 
 
 def main() -> int:

@@ -159,7 +159,6 @@ def measure_round(first: Shop, second: Shop, watch: Watch, times: Times) -> None
 
 def measure(shop: Shop, *, clients: int, least_requests: int) -> dict[str, object]:
     """Deploy and roll back under load until enough requests have met an operation; then let the peers try."""
-    shop.up()
     with tempfile.TemporaryDirectory(prefix="pasargad-bench-") as temporary:
         directory = Path(temporary)
         versions = [newer_shop(shop, directory, number) for number in range(2 * MOST_ROUNDS)]
@@ -197,12 +196,14 @@ def measure(shop: Shop, *, clients: int, least_requests: int) -> dict[str, objec
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lab", type=int, default=120, help="lab number to deploy to; the lab is left running")
+    parser.add_argument("--lab", type=int, default=120, help="lab number to deploy to")
+    parser.add_argument("--keep", action="store_true", help="leave the lab's hosts running")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--least-requests", type=int, default=20_000)
     options = parser.parse_args()
     shop = Shop(options.lab, variables={"web_proxy_unlimited_networks": [f"10.231.{options.lab}.0/24"]})
-    figures = measure(shop, clients=options.clients, least_requests=options.least_requests)
+    with shop.for_a_while(keep=options.keep):
+        figures = measure(shop, clients=options.clients, least_requests=options.least_requests)
     print(json.dumps(figures))
     return 0 if figures["requests_lost"] == 0 else 1
 

@@ -184,7 +184,8 @@ def table(servers: dict[str, dict[str, float]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lab", type=int, default=123, help="lab number to deploy to; the lab is left running")
+    parser.add_argument("--lab", type=int, default=123, help="lab number to deploy to")
+    parser.add_argument("--keep", action="store_true", help="leave the lab's hosts running")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
@@ -195,16 +196,15 @@ def main() -> int:
         raise SystemExit("bench-server: wrk is missing: apt-get install wrk")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop_on_signal)
-    shop = Shop(options.lab)
-    shop.up()
-    figures = measure(
-        shop,
-        rounds=options.rounds,
-        seconds=options.seconds,
-        connections=options.connections,
-        slow=options.slow_clients,
-        only=options.only,
-    )
+    with Shop(options.lab).for_a_while(keep=options.keep) as shop:
+        figures = measure(
+            shop,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=options.connections,
+            slow=options.slow_clients,
+            only=options.only,
+        )
     print(json.dumps(figures))
     return 0 if figures["chosen_bad"] == 0 else 1
 

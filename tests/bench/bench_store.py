@@ -171,7 +171,8 @@ def measure(shop: Shop, *, rounds: int, seconds: int, connections: int) -> dict[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lab", type=int, default=121, help="lab number to deploy to; the lab is left running")
+    parser.add_argument("--lab", type=int, default=121, help="lab number to deploy to")
+    parser.add_argument("--keep", action="store_true", help="leave the lab's hosts running")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
@@ -179,8 +180,8 @@ def main() -> int:
     if not Path("/usr/bin/wrk").exists():
         raise SystemExit("bench-store: wrk is missing: apt-get install wrk")
     shop = Shop(options.lab, variables={"web_proxy_unlimited_networks": [f"10.231.{options.lab}.0/24"]})
-    shop.up()
-    figures = measure(shop, rounds=options.rounds, seconds=options.seconds, connections=options.connections)
+    with shop.for_a_while(keep=options.keep):
+        figures = measure(shop, rounds=options.rounds, seconds=options.seconds, connections=options.connections)
     print(json.dumps(figures))
     return 0 if figures["bad"] == 0 else 1
 

@@ -21,13 +21,8 @@ LAB = int(os.environ.get("PASARGAD_E2E_LAB", "100"))
 @pytest.fixture(scope="session")
 def shop() -> Iterator[Shop]:
     """The shop, deployed by the operator's own commands; removed with its hosts unless PASARGAD_E2E_KEEP is set."""
-    deployed = Shop(LAB)
-    try:
-        deployed.up()
+    with Shop(LAB).for_a_while(keep=bool(os.environ.get("PASARGAD_E2E_KEEP"))) as deployed:
         yield deployed
-    finally:
-        if not os.environ.get("PASARGAD_E2E_KEEP"):
-            deployed.down()
 
 
 @pytest.fixture(scope="session")

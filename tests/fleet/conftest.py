@@ -22,12 +22,8 @@ FIGURES = REPOSITORY / "test-results" / "fleet.json"
 def fleet() -> Iterator[Fleet]:
     """Two web hosts and a database host, deployed by the operator's own commands; PASARGAD_FLEET_KEEP leaves them."""
     deployed = Fleet(LAB)
-    try:
-        deployed.up()
+    with deployed.for_a_while(keep=bool(os.environ.get("PASARGAD_FLEET_KEEP"))):
         yield deployed
-    finally:
-        if not os.environ.get("PASARGAD_FLEET_KEEP"):
-            deployed.down()
 
 
 @pytest.fixture(scope="session")

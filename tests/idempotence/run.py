@@ -99,8 +99,7 @@ def compare(foretold: list[Changed], real: list[Changed], touched: list[str]) ->
 
 
 def measure(shop: Shop) -> dict[str, Any]:
-    """Deploy, then prove both promises."""
-    shop.up()
+    """Prove both promises of a deployed shop."""
     figures = second_run(shop) | check_mode(shop)
     return {"test": "idempotence", **figures, "command": "make test-idempotence", "machine": machine()}
 
@@ -110,12 +109,8 @@ def main() -> int:
     parser.add_argument("--lab", type=int, default=121, help="lab number to deploy to")
     parser.add_argument("--keep", action="store_true", help="leave the lab's hosts running")
     options = parser.parse_args()
-    shop = Shop(options.lab)
-    try:
+    with Shop(options.lab).for_a_while(keep=options.keep) as shop:
         figures = measure(shop)
-    finally:
-        if not options.keep:
-            shop.down()
     print(json.dumps(figures))
     return 0 if not any(figures[key] for key in ("changed", "restarted", "check_mode_mismatches")) else 1
 

@@ -35,25 +35,20 @@ def main() -> int:
     faults = [Fault(*name.split("@")) for name in options.only] or (sample() if options.sample else all_faults())
     shop, began = Shop(options.lab), time.monotonic()
     violations: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="pasargad-kill-") as name:
+    with tempfile.TemporaryDirectory(prefix="pasargad-kill-") as name, shop.for_a_while(keep=options.keep):
         directory = Path(name)
-        try:
-            shop.up()
-            web = Web(shop.network, write_authorities(shop, directory / "ca.pem"))
-            matrix = Matrix(shop, changeable_copy(shop, directory), web, say)
-            for number, fault in enumerate(faults, 1):
-                started = time.monotonic()
-                try:
-                    found = matrix.run(fault)
-                except (NotReached, CommandFailed, TimeoutExpired) as error:
-                    found = [f"nothing was proven: {error}"]
-                if found:
-                    violations[fault.name] = found
-                words = "ok" if not found else "VIOLATED: " + "; ".join(found)
-                say(f"{number:>3}/{len(faults)}  {fault.name:<28} {time.monotonic() - started:5.0f} s  {words}")
-        finally:
-            if not options.keep:
-                shop.down()
+        web = Web(shop.network, write_authorities(shop, directory / "ca.pem"))
+        matrix = Matrix(shop, changeable_copy(shop, directory), web, say)
+        for number, fault in enumerate(faults, 1):
+            started = time.monotonic()
+            try:
+                found = matrix.run(fault)
+            except (NotReached, CommandFailed, TimeoutExpired) as error:
+                found = [f"nothing was proven: {error}"]
+            if found:
+                violations[fault.name] = found
+            words = "ok" if not found else "VIOLATED: " + "; ".join(found)
+            say(f"{number:>3}/{len(faults)}  {fault.name:<28} {time.monotonic() - started:5.0f} s  {words}")
     result = {
         "faults": len(faults),
         "violations": sum(map(len, violations.values())),
