@@ -1,0 +1,79 @@
+"""What the shop decides where the sign-in library leaves it open: addresses, mails, and how secrets are stored."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+
+from pasargad.accounts.models import User
+from pasargad.storefront.limits import client_address
+
+from .mails import KIND_OF_NOTICE, account_mail
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Mails are queued, never sent while somebody waits: how long an answer takes tells nothing of an address."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the client's address as our outermost proxy saw it; requests over our own socket have none."""
+        address = client_address(request)
+        try:
+            return str(ipaddress.ip_address(address))
+        except ValueError:
+            return "0.0.0.0"  # noqa: S104
+
+    def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
+        address: EmailAddress = emailconfirmation.email_address
+        account_mail("account_verify", about=f"address-{address.pk}", recipient=address.email)
+
+    def send_password_reset_mail(self, user: Any, email: str, context: dict[str, Any]) -> None:
+        account_mail("account_reset", about=f"user-{user.pk}", recipient=email)
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        account_mail("account_exists", about="address", recipient=email)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        if kind := KIND_OF_NOTICE.get(template_prefix):
+            account_mail(kind, about="address", recipient=email)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Take an address as confirmed; one that meanwhile is another account's own stays unconfirmed."""
+        if User.objects.filter(email__iexact=email_address.email).exclude(pk=email_address.user_id).exists():
+            return False
+        try:
+            with transaction.atomic():
+                return bool(super().confirm_email(request, email_address))
+        except IntegrityError:
+            return False
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Secrets of authenticators are encrypted with a key that follows from SECRET_KEY."""
+
+    def encrypt(self, text: str) -> str:
+        return _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _cipher().decrypt(encrypted_text.encode()).decode()
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": settings.BUSINESS.name}
+
+
+def _cipher() -> MultiFernet:
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return MultiFernet([Fernet(_key(key)) for key in keys])
+
+
+def _key(secret: str) -> bytes:
+    return base64.urlsafe_b64encode(hashlib.sha256(b"pasargad.second-factor:" + secret.encode()).digest())
