@@ -423,7 +423,9 @@ def read_privacy(env: Env) -> Privacy:
         sign_ins_days=env.integer(
             "RETENTION_SIGN_INS_DAYS", "records of sign-ins whose session ended are deleted after this", minimum=1
         ),
-        mails_days=env.integer("RETENTION_MAILS_DAYS", "records of mails that were sent are deleted after this", minimum=1),
+        mails_days=env.integer(
+            "RETENTION_MAILS_DAYS", "records of mails that were sent are deleted after this", minimum=1
+        ),
         cart_reminder_hours=env.integer(
             "CART_REMINDER_HOURS", "a full cart is recalled after this, to those who asked; 0 means never", maximum=720
         ),

@@ -37,6 +37,7 @@ MFA_TOTP_TOLERANCE = 1
 # Whoever is staff needs a second factor on the staff's pages.
 STAFF_SECOND_FACTOR = True
 
+SOCIALACCOUNT_ADAPTER = "pasargad.customers.adapter.OtherLoginsAdapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_QUERY_EMAIL = True

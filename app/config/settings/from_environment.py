@@ -216,7 +216,10 @@ for _provider, (_options, _origin_of_it) in SOCIAL_LOGINS.items():
     if bool(_client_id) != bool(_secret):
         env.problem(f"{_provider}_CLIENT_ID", f"and {_provider}_CLIENT_SECRET must be set together")
     if _client_id and _secret:
-        SOCIALACCOUNT_PROVIDERS[_provider.lower()] = {"APPS": [{"client_id": _client_id, "secret": _secret}], **_options}
+        SOCIALACCOUNT_PROVIDERS[_provider.lower()] = {
+            "APPS": [{"client_id": _client_id, "secret": _secret}],
+            **_options,
+        }
 
 # One limit for attempts, beside the library's own for each account; both count in the shop's own place for them.
 _login = RATE_LIMITS.login

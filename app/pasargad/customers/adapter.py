@@ -10,10 +10,12 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialApp
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from pasargad.accounts.models import User
 from pasargad.storefront.limits import client_address
@@ -55,6 +57,16 @@ class AccountAdapter(DefaultAccountAdapter):
                 return bool(super().confirm_email(request, email_address))
         except IntegrityError:
             return False
+
+
+class OtherLoginsAdapter(DefaultSocialAccountAdapter):
+    """A provider whose settings are not given does not exist."""
+
+    def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> SocialApp:
+        try:
+            return super().get_app(request, provider, client_id=client_id)
+        except SocialApp.DoesNotExist:
+            raise Http404 from None
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):

@@ -14,7 +14,7 @@ AWAY = (ConnectionInterrupted, RedisError, OSError)
 
 
 class LimitsCache:
-    """The part of a cache that the library's limits use; the library's default is the cache of pages, which is pruned."""
+    """The part of a cache that the library uses; its own choice would be the cache of pages, which is pruned."""
 
     def add(self, key: str, value: Any, timeout: float | None = None) -> bool:
         try:

@@ -40,20 +40,26 @@ WORDS: dict[str, Words] = {
     ),
     "account_reset": Words(
         _("Set a new password"),
-        _("The link below sets a new password for your account; it works once, for an hour. If you did not ask for it, "
-          "do nothing: your password stays as it is."),
+        _(
+            "The link below sets a new password for your account; it works once, for an hour. If you did not ask, "
+            "do nothing: your password stays as it is."
+        ),
         _("Set a new password"),
     ),
     "account_exists": Words(
         _("You have an account already"),
-        _("Somebody, most likely you, tried to open an account with this address. There is one already. If you forgot "
-          "its password, set a new one."),
+        _(
+            "Somebody, most likely you, tried to open an account with this address. There is one. If you forgot "
+            "its password, set a new one."
+        ),
         _("Set a new password"),
     ),
     "account_unknown": Words(
         _("There is no account with this address"),
-        _("Somebody, most likely you, asked for a new password, but this address has no account. Perhaps you used "
-          "another one; or you would like to open an account."),
+        _(
+            "Somebody, most likely you, asked for a new password, but this address has no account. Perhaps you used "
+            "another one; or you would like to open an account."
+        ),
         _("Open an account"),
     ),
     "notice_password": Words(_("Your password was changed"), _("The password of your account was changed.")),
@@ -64,11 +70,13 @@ WORDS: dict[str, Words] = {
         _("A second factor was added"), _("Signing in to your account now takes a second factor that was just added.")
     ),
     "notice_factor_removed": Words(_("A second factor was removed"), _("A second factor of your account was removed.")),
-    "notice_codes": Words(_("New recovery codes were made"), _("Your account has new recovery codes; the former ended.")),
-    "notice_login": Words(
-        _("Another way to sign in was changed"), _("A login of another provider was connected to your account, or removed.")
+    "notice_codes": Words(
+        _("New recovery codes were made"), _("Your account has new recovery codes; the former ended.")
     ),
-}  # fmt: skip
+    "notice_login": Words(
+        _("Another way to sign in was changed"), _("A login of another provider was connected or removed.")
+    ),
+}
 KIND_OF_NOTICE = {
     "account/email/unknown_account": "account_unknown",
     "account/email/password_changed": "notice_password",

@@ -33,6 +33,8 @@ class PersonalCookies:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
+        if request.path.startswith("/account/"):
+            response.headers.setdefault("Cache-Control", "private, no-store")
         happened = getattr(request, "pasargad_signed", "")
         if not happened:
             return response

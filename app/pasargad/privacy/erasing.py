@@ -28,7 +28,6 @@ OPEN_RETURNS = (ReturnState.REQUESTED, ReturnState.ACCEPTED, ReturnState.RECEIVE
 OPEN_PAYMENTS = (PaymentAttempt.Status.CREATED, PaymentAttempt.Status.PENDING, PaymentAttempt.Status.PROCESSING)
 OPEN_REFUNDS = (Refund.Status.CREATED, Refund.Status.PENDING, Refund.Status.FAILED)
 OPEN_DISPUTES = (Dispute.Status.WARNING, Dispute.Status.OPEN)
-BATCH = 500
 
 
 class ErasureRefused(Exception):
@@ -73,13 +72,13 @@ def _obstacles(user: User, who: Person) -> list[str]:
     reasons = []
     if user.is_staff:
         reasons.append(_("This is an account of staff. Another member of staff has to end it."))
-    orders = Order.objects.filter(pk__in=who.order_ids)
-    for number in orders.exclude(status__in=DONE).values_list("number", flat=True):
-        reasons.append(_("Order %(number)s is still under way.") % {"number": number})
-    for number in ReturnRequest.objects.filter(order__in=who.order_ids, state__in=OPEN_RETURNS).values_list(
-        "order__number", flat=True
+    under_way = Order.objects.filter(pk__in=who.order_ids).exclude(status__in=DONE)
+    coming_back = ReturnRequest.objects.filter(order__in=who.order_ids, state__in=OPEN_RETURNS)
+    for text, numbers in (
+        (_("Order %(number)s is still under way."), under_way.values_list("number", flat=True)),
+        (_("A return for order %(number)s is not finished."), coming_back.values_list("order__number", flat=True)),
     ):
-        reasons.append(_("A return for order %(number)s is not finished.") % {"number": number})
+        reasons += [text % {"number": number} for number in numbers]
     attempts = PaymentAttempt.objects.filter(order__in=who.order_ids)
     open_money = (
         attempts.filter(status__in=OPEN_PAYMENTS).exists()

@@ -94,7 +94,9 @@ def rows_of(entry: Entry, who: Person) -> QuerySet[Any]:
         return rows.filter(**{f"{path}__in": [f"order:{pk}" for pk in who.order_ids]})
     if kind == "intent":
         inside = f"{path}__data__object"
-        return rows.filter(Q(**{f"{inside}__id__in": who.intents}) | Q(**{f"{inside}__payment_intent__in": who.intents}))
+        return rows.filter(
+            Q(**{f"{inside}__id__in": who.intents}) | Q(**{f"{inside}__payment_intent__in": who.intents})
+        )
     if kind == "email":
         wanted = Q(pk__in=[])
         for email in who.emails:

@@ -30,7 +30,12 @@ def unverified_accounts_forget(*, days: int) -> int:
     confirmed = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     ordered = Order.objects.filter(user=OuterRef("pk"))
     idle = User.objects.filter(
-        ~Exists(confirmed), ~Exists(ordered), date_joined__lt=before, last_login=None, is_staff=False, is_superuser=False
+        ~Exists(confirmed),
+        ~Exists(ordered),
+        date_joined__lt=before,
+        last_login=None,
+        is_staff=False,
+        is_superuser=False,
     )
     deleted = 0
     for user in idle.order_by("pk")[:BATCH]:

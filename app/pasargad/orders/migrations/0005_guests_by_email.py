@@ -13,8 +13,6 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name="order",
-            index=models.Index(
-                Upper("email"), condition=models.Q(("user", None)), name="orders_order_guest_email"
-            ),
+            index=models.Index(Upper("email"), condition=models.Q(("user", None)), name="orders_order_guest_email"),
         ),
     ]
