@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest
+from django.urls import reverse
 
 from pasargad.accounts.models import User
 from pasargad.storefront.limits import client_address
@@ -47,6 +48,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if kind := KIND_OF_NOTICE.get(template_prefix):
             account_mail(kind, about="address", recipient=email)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Who has neither a password nor a second factor (another provider's login) is led to set a password."""
+        found = super().get_reauthentication_methods(user)
+        return found or [{"id": "reset", "description": "", "url": reverse("account_reset_password")}]
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Take an address as confirmed; one that meanwhile is another account's own stays unconfirmed."""
