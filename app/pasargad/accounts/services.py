@@ -8,6 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from .exceptions import AddressRefused
 from .models import Address, User
@@ -45,6 +46,19 @@ def email_vouch(user: User) -> None:
     known = EmailAddress.objects.filter(user=user)
     if not known.filter(email=email).update(verified=True):
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=not known.exists())
+
+
+def email_claims_end(email: str, *, keep: User) -> None:
+    """Delete other accounts that name an address without ever having proved it, once `keep` has proved it.
+
+    Raises ProtectedError for one that owns something all the same.
+    """
+    proved = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
+    claims = User.objects.filter(
+        ~Exists(proved), email__iexact=email, last_login=None, is_staff=False, is_superuser=False
+    )
+    for user in claims.exclude(pk=keep.pk):
+        user.delete()
 
 
 def second_factor_forget(email: str) -> int:

@@ -14,11 +14,13 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
+from django.contrib import messages
 from django.db import IntegrityError, transaction
+from django.db.models.deletion import ProtectedError
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 
-from pasargad.accounts.models import User
+from pasargad.accounts.services import email_claims_end
 from pasargad.storefront.limits import client_address
 
 from .mails import KIND_OF_NOTICE, account_mail
@@ -55,13 +57,17 @@ class AccountAdapter(DefaultAccountAdapter):
         return found or [{"id": "reset", "description": "", "url": reverse("account_reset_password")}]
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Take an address as confirmed; one that meanwhile is another account's own stays unconfirmed."""
-        if User.objects.filter(email__iexact=email_address.email).exclude(pk=email_address.user_id).exists():
-            return False
+        """Take an address as confirmed; one that meanwhile is another account's own stays unconfirmed.
+
+        An account that merely claims it, and never proved it, has to give way.
+        """
         try:
             with transaction.atomic():
+                email_claims_end(email_address.email, keep=email_address.user)
                 return bool(super().confirm_email(request, email_address))
-        except IntegrityError:
+        except (IntegrityError, ProtectedError):
+            failed = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, failed, {"email": email_address.email})
             return False
 
 

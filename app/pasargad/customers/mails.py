@@ -35,7 +35,10 @@ _WARNING = _("If this was not you, set a new password at once and tell us.")
 WORDS: dict[str, Words] = {
     "account_verify": Words(
         _("Please confirm your mail address"),
-        _("Somebody, most likely you, gave this address to us. The link below confirms it; it works once, for a day."),
+        _(
+            "Somebody, most likely you, gave this address for an account with us. The link below confirms it; it works "
+            "once, for a day. If it was not you, do nothing: without you the account opens to nobody."
+        ),
         _("Confirm this address"),
     ),
     "account_reset": Words(

@@ -30,8 +30,13 @@ pytestmark = pytest.mark.django_db
 ADMIN = f"{live.ADMIN_URL_PATH}/"
 ORDER = "^orders/(?P<token>[0-9a-f]{32})"
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 # The same for everybody, or about whoever asks; nothing in the address names anybody's things.
-ANYBODY = """
+ANYBODY = _words("""
     _home_ shop/ c/<slug:slug>/ p/<slug:slug>/ p/<slug:slug>/reviews/ p/<slug:slug>/review/ compare/ seen/ wishlist/
     wishlist/add/ wishlist/remove/ cart/ cart/add/ cart/coupon/ checkout/ checkout/quote/ checkout/coupon/ orders/find/
     info/<slug:page>/ health/warm sitemap.xml sitemap-pages.xml sitemap-products-<int:number>.xml robots.txt
@@ -43,11 +48,11 @@ ANYBODY = """
     account/google/login/ account/google/login/callback/ account/google/login/token/
     account/facebook/login/ account/facebook/login/callback/ account/facebook/login/token/
     account/github/login/ account/github/login/callback/ health/live health/ready
-""".split()
+""")
 # Machines with a secret of their own; each has tests where it lives.
-MACHINES = "webhooks/stripe/ webhooks/shippo/ health/detail metrics".split()
+MACHINES = _words("webhooks/stripe/ webhooks/shippo/ health/detail metrics")
 # About whoever is signed in: strangers are led to sign in.
-SIGNED_IN = """
+SIGNED_IN = _words("""
     account/ account/orders/ account/addresses/ account/addresses/add/ account/profile/ account/privacy/
     account/privacy/export/ account/privacy/erase/ account/reminders/ account/reauthenticate/
     account/reauthenticate/code/ account/reauthenticate/code/confirm/ account/email/
@@ -55,7 +60,7 @@ SIGNED_IN = """
     account/2fa/totp/deactivate/ account/2fa/recovery-codes/ account/2fa/recovery-codes/generate/
     account/2fa/recovery-codes/download/ account/2fa/webauthn/ account/2fa/webauthn/add/
     account/2fa/webauthn/reauthenticate/ account/3rdparty/ account/sessions/
-""".split()
+""")
 POST_ONLY = {"account/privacy/export/", "account/reminders/"}
 
 
@@ -118,6 +123,7 @@ HELD: dict[str, tuple[str, Callable[[User], dict[str, Any]], str, int]] = {
     ),
 }  # fmt: skip
 
+FORM_OF_A_LINK = r'<form[^>]*action="/account/(confirm-email|password)/'
 # What staff without any right may open, as it shows nothing: their first page, and their own sign-in.
 STAFF_WITHOUT_RIGHTS = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n"}
 
@@ -208,7 +214,7 @@ def test_a_secret_that_is_not_known_opens_nothing(route):
         for client in (Client(), his):
             answer = getattr(client, method)(wrong, follow=wrong_status == 200)
             assert answer.status_code == wrong_status, route
-            assert not re.search(r'<form[^>]*action="/account/(confirm-email|password)/', answer.content.decode()), route
+            assert not re.search(FORM_OF_A_LINK, answer.content.decode()), route
     assert ask(Client(), method, right) != 404 or name == "key" or "withdraw" in route
 
 

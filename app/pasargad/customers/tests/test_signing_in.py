@@ -187,8 +187,33 @@ def test_nobody_takes_an_address_that_became_another_account_s(client):
     client.post("/account/email/", {"email": "eve@example.org", "action_add": ""})
     path = link_in(delivered("eve@example.org")[0])
     make_user("eve@example.org")
-    assert client.post(path).status_code in (200, 302)
+    assert client.post(path, follow=True).status_code == 200
     assert User.objects.filter(email="ada@example.org").count() == 1
+    assert EmailAddress.objects.get(email="eve@example.org", verified=True).user.email == "eve@example.org"
+
+
+def test_whoever_only_claims_an_address_gives_way_to_who_proves_it(client):
+    user = make_user()
+    sign_in(client)
+    prove(client)
+    client.post("/account/email/", {"email": "ada@new.example", "action_add": ""})
+    make_user("ADA@new.example", verified=False)
+    client.post(link_in(delivered("ada@new.example")[0]))
+    user.refresh_from_db()
+    assert user.email == "ada@new.example" and User.objects.count() == 1
+
+
+def test_asking_for_somebody_s_address_tells_nothing_of_it(client):
+    make_user()
+    make_user("known@example.org")
+    sign_in(client)
+    prove(client)
+    seen = []
+    for email in ("known@example.org", "nobody@example.org"):
+        answer = client.post("/account/email/", {"email": email, "action_add": ""}, follow=True)
+        said = re.sub(r'value="[A-Za-z0-9]{64}"', "", answer.content.decode().replace(email, "EMAIL"))
+        seen.append((answer.status_code, answer.redirect_chain, said))
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("path", ["/account/2fa/totp/activate/", "/account/privacy/erase/"])
