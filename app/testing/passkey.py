@@ -70,7 +70,11 @@ class Passkey:
         known = text(self.credential_id)
         return json.dumps(
             {
-                **{"type": "public-key", "id": known, "rawId": known, "authenticatorAttachment": "platform"},
-                **{"response": response, "clientExtensionResults": results},
+                "type": "public-key",
+                "id": known,
+                "rawId": known,
+                "authenticatorAttachment": "platform",
+                "response": response,
+                "clientExtensionResults": results,
             }
         )
