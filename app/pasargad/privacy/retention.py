@@ -38,7 +38,7 @@ def unverified_accounts_forget(*, days: int) -> int:
         is_superuser=False,
     )
     deleted = 0
-    for user in idle.order_by("pk")[:BATCH]:
+    for user in idle.order_by("pk").iterator(chunk_size=BATCH):
         try:
             user.delete()
         except ProtectedError:
@@ -57,8 +57,8 @@ def sessions_forget() -> None:
 def sign_ins_forget(*, days: int) -> int:
     """Delete records of sign-ins that long ago whose session has ended; returns how many."""
     before = timezone.now() - timedelta(days=days)
-    old = UserSession.objects.filter(last_seen_at__lt=before).order_by("pk")[:BATCH]
-    return sum(session.purge() for session in old)
+    old = UserSession.objects.filter(last_seen_at__lt=before).order_by("pk")
+    return sum(session.purge() for session in old.iterator(chunk_size=BATCH))
 
 
 def provider_events_forget(*, days: int) -> int:
