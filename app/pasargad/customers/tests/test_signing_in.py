@@ -139,9 +139,9 @@ def test_a_known_and_an_unknown_address_take_about_as_long(settings, path, typed
         return time.perf_counter() - start
 
     seconds("warm@example.org")
-    known = statistics.median(seconds("known@example.org") for _ in range(7))
-    unknown = statistics.median(seconds(f"nobody{number}@example.org") for number in range(7))
-    assert 0.5 < known / unknown < 2
+    # In turn, so that whatever else the machine does slows both.
+    pairs = [(seconds("known@example.org"), seconds(f"nobody{number}@example.org")) for number in range(9)]
+    assert 0.5 < statistics.median(known / unknown for known, unknown in pairs) < 2
 
 
 def test_too_many_attempts_are_refused_and_counted_beside_the_other_limits(client, settings):
@@ -163,7 +163,7 @@ def test_people_sign_in_while_redis_is_away(client, settings):
     make_user()
     start = time.perf_counter()
     assert sign_in(client).status_code == 302 and signed_in(client)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 10
 
 
 def test_a_mail_address_is_changed_once_the_new_one_is_confirmed(client):

@@ -174,7 +174,7 @@ def two_browsers(variant: Variant, *, one_cart: bool) -> list[Client]:
     return [first, second]
 
 
-def raced(monkeypatch, number: int, *, one_cart: bool) -> int:
+def raced(monkeypatch, number: int, *, one_cart: bool, patience: float = 0.7) -> int:
     """Let both sign-ins come to the point between reading and writing, if the locks let them.
 
     Returns how many pieces the account has, which had one before.
@@ -187,7 +187,7 @@ def raced(monkeypatch, number: int, *, one_cart: bool) -> int:
 
     def slow(*given):
         with contextlib.suppress(threading.BrokenBarrierError):
-            met.wait(0.7)
+            met.wait(patience)
         return possible(*given)
 
     with monkeypatch.context() as patch:
@@ -211,7 +211,7 @@ def test_without_the_lock_the_same_race_loses_pieces(monkeypatch):
         return list(Cart.objects.filter(token=token, user=None) | Cart.objects.filter(pk=mine))
 
     monkeypatch.setattr(services, "_lock_pair", unlocked)
-    assert any(raced(monkeypatch, number, one_cart=False) != 7 for number in range(3))
+    assert any(raced(monkeypatch, number, one_cart=False, patience=5) != 7 for number in range(3))
 
 
 @pytest.mark.django_db(transaction=True)
