@@ -403,6 +403,36 @@ def read_tasks(env: Env) -> Tasks:
 
 
 @dataclass(frozen=True)
+class Privacy:
+    """For how long what is about people is kept, and when carts are recalled (0: never)."""
+
+    unverified_days: int
+    carts_days: int
+    sign_ins_days: int
+    mails_days: int
+    cart_reminder_hours: int
+
+
+def read_privacy(env: Env) -> Privacy:
+    env.begin("privacy")
+    return Privacy(
+        unverified_days=env.integer(
+            "RETENTION_UNVERIFIED_DAYS", "accounts that were never confirmed are deleted after this", minimum=1
+        ),
+        carts_days=env.integer("RETENTION_CARTS_DAYS", "carts of guests untouched for so long are deleted", minimum=1),
+        sign_ins_days=env.integer(
+            "RETENTION_SIGN_INS_DAYS", "records of sign-ins whose session ended are deleted after this", minimum=1
+        ),
+        mails_days=env.integer(
+            "RETENTION_MAILS_DAYS", "records of mails that were sent are deleted after this", minimum=1
+        ),
+        cart_reminder_hours=env.integer(
+            "CART_REMINDER_HOURS", "a full cart is recalled after this, to those who asked; 0 means never", maximum=720
+        ),
+    )
+
+
+@dataclass(frozen=True)
 class Monitoring:
     """What the health and metrics pages need; `backup_status_file` is written by the backup job."""
 

@@ -1,11 +1,14 @@
 """Every address of the shop."""
 
+from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
     path("", include("pasargad.storefront.urls")),
+    path("account/", include("pasargad.customers.urls")),
+    path("", include("pasargad.reminders.urls")),
     path("webhooks/", include("pasargad.payments.urls")),
     path("webhooks/", include("pasargad.shipments.urls")),
     path("", include("pasargad.health.urls")),
@@ -16,6 +19,8 @@ if settings.FEATURES.admin:
     admin.site.site_title = settings.ADMIN_SITE_TITLE
     admin.site.index_title = settings.ADMIN_INDEX_TITLE
     admin.site.site_url = settings.SITE_URL
+    # Staff sign in where everybody does: with limits, second factors and passkeys.
+    admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
     urlpatterns.append(path(f"{settings.ADMIN_URL_PATH}/", admin.site.urls))
 
 if settings.DEBUG:

@@ -5,6 +5,8 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from .accounts import *  # noqa: F403
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
@@ -24,7 +26,10 @@ INSTALLED_APPS = [
     "pasargad.shipments",
     "pasargad.notifications",
     "pasargad.books",
+    "pasargad.reminders",
+    "pasargad.privacy",
     "pasargad.storefront",
+    "pasargad.customers",
     "pasargad.health",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -34,6 +39,14 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.facebook",
+    "allauth.socialaccount.providers.github",
     "django_tasks",
     "django_tasks_db",
     "csp",
@@ -55,6 +68,9 @@ MIDDLEWARE = [
     "pasargad.storefront.middleware.OriginCheck",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "pasargad.customers.middleware.PersonalCookies",
+    "pasargad.customers.middleware.StaffSecondFactor",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

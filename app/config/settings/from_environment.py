@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from config import groups
 from config.env import env
 
+from .accounts import SOCIAL_LOGINS
 from .base import CONTENT_SECURITY_POLICY, MANIFEST_STATICFILES, SILENCED_SYSTEM_CHECKS
 
 env.begin("core")
@@ -193,6 +194,7 @@ BUSINESS = groups.read_business(env)
 RATE_LIMITS = groups.read_rate_limits(env)
 FEATURES = groups.read_features(env)
 BACKGROUND = groups.read_tasks(env)
+PRIVACY = groups.read_privacy(env)
 SERVER = groups.read_server(env)
 MONITORING = groups.read_monitoring(env)
 
@@ -206,21 +208,27 @@ STORAGES = {
     "staticfiles": {"BACKEND": MANIFEST_STATICFILES},
 }
 
-# Logins with these accounts come with customer accounts; the providers' settings are complete already.
 env.begin("social_login")
-SOCIALACCOUNT_PROVIDERS = {
-    provider.lower(): {
-        "APPS": [
-            {
-                "client_id": env.text(f"{provider}_CLIENT_ID", "empty: no login with this provider", empty=True),
-                "secret": env.text(
-                    f"{provider}_CLIENT_SECRET", "empty: no login with this provider", empty=True, secret=True
-                ),
-            }
-        ]
-    }
-    for provider in ("GOOGLE", "FACEBOOK", "GITHUB")
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {}
+for _provider, (_options, _origin_of_it) in SOCIAL_LOGINS.items():
+    _client_id = env.text(f"{_provider}_CLIENT_ID", "empty: no login with this provider", empty=True)
+    _secret = env.text(f"{_provider}_CLIENT_SECRET", "empty: no login with this provider", empty=True, secret=True)
+    if bool(_client_id) != bool(_secret):
+        env.problem(f"{_provider}_CLIENT_ID", f"and {_provider}_CLIENT_SECRET must be set together")
+    if _client_id and _secret:
+        SOCIALACCOUNT_PROVIDERS[_provider.lower()] = {
+            "APPS": [{"client_id": _client_id, "secret": _secret}],
+            **_options,
+        }
+
+# One limit for attempts, beside the library's own for each account; both count in the shop's own place for them.
+_login = RATE_LIMITS.login
+ACCOUNT_RATE_LIMITS: dict[str, str] | bool = RATE_LIMITS.enabled and {
+    "login": f"{_login.limit}/{_login.seconds}s/ip",
+    "signup": f"{_login.limit}/{_login.seconds}s/ip",
 }
+MFA_RATE_LIMITS: dict[str, str] | bool = RATE_LIMITS.enabled and {}
+MFA_TOTP_ISSUER = BUSINESS.name
 
 env.begin("logging")
 _levels = ["INFO", "DEBUG", "WARNING", "ERROR"]
@@ -269,8 +277,12 @@ def _origin(url: str) -> list[str]:
 
 _policy = {
     **CONTENT_SECURITY_POLICY["DIRECTIVES"],
-    # Browsers hold a form's redirect to this rule too, and checkout redirects to the provider's page.
-    "form-action": [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"], *_origin(STRIPE.payment_page_url)],
+    # Browsers hold a form's redirect to this rule too: checkout and logins with other accounts redirect to providers.
+    "form-action": [
+        *CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"],
+        *_origin(STRIPE.payment_page_url),
+        *(SOCIAL_LOGINS[_name.upper()][1] for _name in SOCIALACCOUNT_PROVIDERS),
+    ],
     "img-src": [
         *CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"],
         *_origin(STORAGE.public_url),

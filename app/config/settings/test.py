@@ -27,5 +27,8 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 
 # Tests ask more often than any shopper; the limits have tests of their own.
 RATE_LIMITS = replace(RATE_LIMITS, enabled=False)  # noqa: F405
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+# Most tests of staff's pages are not about signing in; that a second factor is needed has tests of its own.
+STAFF_SECOND_FACTOR = False
 
 env.require_valid()

@@ -8,10 +8,15 @@ from .models import Cart, CartLine
 
 
 def cart_by_token(token: str) -> Cart | None:
+    """Return a guest's cart; an account's cart is reached by signing in, never by a token."""
     try:
-        return Cart.objects.filter(token=uuid.UUID(token)).first()
+        return Cart.objects.filter(token=uuid.UUID(token), user=None).first()
     except ValueError:
         return None
+
+
+def cart_of_account(user_id: int) -> Cart | None:
+    return Cart.objects.filter(user_id=user_id).first()
 
 
 def cart_lines(cart: Cart | None) -> list[CartLine]:

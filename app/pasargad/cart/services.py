@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from pasargad.accounts.models import User
 from pasargad.catalog.models import Product, Variant
 from pasargad.catalog.selectors import availability_of
 
@@ -18,6 +21,49 @@ from .models import Cart, CartLine
 
 def cart_create() -> Cart:
     return Cart.objects.create()
+
+
+def cart_of_user(user: User) -> Cart:
+    """Return the account's cart; of two requests that make it at once, both get the same."""
+    found, _made = Cart.objects.get_or_create(user=user)
+    return found
+
+
+def cart_merge(user: User, token: uuid.UUID) -> Cart:
+    """Move a guest's cart into the account's, once, however many tabs sign in at the same time.
+
+    Pieces of one article are added up as far as stock and the limit of a cart allow; no article is lost, not even one
+    that is sold out, and there may be more articles than could be added by hand. A token that is unknown, or names
+    somebody's account, changes nothing.
+    """
+    mine = cart_of_user(user)
+    with transaction.atomic():
+        guest = next((cart for cart in _lock_pair(mine.pk, token) if cart.pk != mine.pk), None)
+        if guest is None:
+            return mine
+        lines = {line.variant_id: line for line in CartLine.objects.filter(cart=mine)}
+        for found in CartLine.objects.filter(cart=guest).select_related("variant__product"):
+            line = lines.get(found.variant_id)
+            if line is None:
+                found.cart = mine
+                found.quantity = _possible(found.variant, found.quantity, found.quantity)
+                found.save(update_fields=["cart", "quantity"])
+            else:
+                wanted = line.quantity + found.quantity
+                line.quantity = _possible(found.variant, wanted, max(line.quantity, found.quantity))
+                line.save(update_fields=["quantity"])
+        coupon = Cart.objects.values_list("coupon_code", flat=True).get(pk=mine.pk) or guest.coupon_code
+        Cart.objects.filter(pk=mine.pk).update(coupon_code=coupon, updated_at=timezone.now())
+        guest.delete()
+    mine.refresh_from_db()
+    return mine
+
+
+def carts_forget(*, days: int) -> int:
+    """Delete guests' carts that nobody has touched for so long; returns how many."""
+    before = timezone.now() - timedelta(days=days)
+    _deleted, by_model = Cart.objects.filter(user=None, updated_at__lt=before).delete()
+    return by_model.get(Cart._meta.label, 0)
 
 
 def cart_add(cart: Cart, variant: Variant, quantity: int) -> CartLine:
@@ -106,9 +152,26 @@ def cart_refill(cart: Cart, quantities: Mapping[int, int]) -> None:
 
 def _lock(cart: Cart) -> dict[int, CartLine]:
     """Lock the cart, so that two tabs change it one after the other; returns its lines by variant."""
-    Cart.objects.select_for_update().get(pk=cart.pk)
+    if Cart.objects.select_for_update().filter(pk=cart.pk).first() is None:
+        # A sign-in in another tab has moved it into the account.
+        raise CartRefused("Your cart has moved into your account. Please try again.")
     Cart.objects.filter(pk=cart.pk).update(updated_at=timezone.now())
     return {line.variant_id: line for line in CartLine.objects.filter(cart=cart)}
+
+
+def _lock_pair(mine: int, token: uuid.UUID) -> list[Cart]:
+    """Lock an account's cart and a guest's, always in the same order."""
+    pair = Cart.objects.filter(token=token, user=None) | Cart.objects.filter(pk=mine)
+    return list(pair.order_by("pk").select_for_update())
+
+
+def _possible(variant: Variant, wanted: int, without_stock: int) -> int:
+    """Return how many of the wanted pieces can be bought; where there are none, what was wished for stays a wish."""
+    limit = settings.SHOP.cart_max_quantity
+    found = availability_of(variant)
+    if not found.made_to_order:
+        limit = min(limit, found.left or without_stock)
+    return min(wanted, limit)
 
 
 def _require_possible(variant: Variant, quantity: int) -> None:

@@ -36,6 +36,13 @@ class ReleaseHeaders:
         return response
 
 
+# What stands in an address after these lets its holder in.
+TOKENS = re.compile(
+    r"^(/orders/)[0-9a-f]{32}/"
+    r"|^(/account/confirm-email/|/account/password/reset/key/|/reminders/stop/).+"
+)
+
+
 class RequestLog:
     """Gives the request an id (the proxy's, if it sent one) that all its log lines carry, and logs its outcome."""
 
@@ -73,8 +80,8 @@ class RequestLog:
 
 
 def masked(path: str) -> str:
-    """Hide the tokens of orders: who reads the log must not get into them."""
-    return re.sub(r"^/orders/[0-9a-f]{32}/", "/orders/…/", path)
+    """Hide the tokens of orders and of mails' links: who reads the log must not get into them."""
+    return TOKENS.sub(lambda found: f"{found[1] or found[2]}…/", path)
 
 
 def slow_queries(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

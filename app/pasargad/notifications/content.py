@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
 
 from pasargad.catalog.money import Money
-from pasargad.orders.models import Order
+from pasargad.orders.models import ERASED_EMAIL, Order
 from pasargad.orders.presenting import order_view
 from pasargad.orders.return_models import ReturnRequest
 from pasargad.orders.returns import return_address
@@ -22,15 +23,44 @@ from .steps import STEPS, Step
 
 @dataclass(frozen=True)
 class Content:
+    """What one mail says; `headers` come beside those that every mail has, `copies` lets EMAIL_ORDERS_BCC read it."""
+
     subject: str
     text: str
     html: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    copies: bool = True
+
+
+class NotWanted(Exception):
+    """The reason for a mail is gone: it is not sent."""
+
+
+Writer = Callable[[Mail], Content]
+_writers: dict[str, Writer] = {}
+
+
+def writes(*kinds: str) -> Callable[[Writer], Writer]:
+    """Decorate a function that renders mails of these kinds, in the words of the app that queues them."""
+
+    def register(writer: Writer) -> Writer:
+        _writers.update(dict.fromkeys(kinds, writer))
+        return writer
+
+    return register
 
 
 def content_of(mail: Mail) -> Content:
-    """Render a mail about an order, as the order is now; its key is the order, then what of it."""
+    """Render a mail as things are now; the key of one about an order is the order, then what of it.
+
+    Raises NotWanted.
+    """
+    if writer := _writers.get(mail.kind):
+        return writer(mail)
     order_id, _separator, detail = mail.key.partition(":")
     order = Order.objects.get(pk=int(order_id))
+    if mail.recipient == ERASED_EMAIL:
+        raise NotWanted("the buyer was erased")
     context: dict[str, Any] = {
         "order": order_view(order),
         "order_url": f"{settings.SITE_URL}/orders/{order.token}/",
@@ -45,7 +75,7 @@ def content_of(mail: Mail) -> Content:
         subject, layout = render_to_string(f"notifications/{mail.kind}_subject.txt", context), mail.kind
     return Content(
         subject=" ".join(subject.split()),
-        text=_tidy(render_to_string(f"notifications/{layout}.txt", context)),
+        text=tidy(render_to_string(f"notifications/{layout}.txt", context)),
         html=render_to_string(f"notifications/{layout}.html", context),
     )
 
@@ -70,6 +100,6 @@ def _of_step(step: Step, mail: Mail, order: Order, detail: str) -> dict[str, Any
     }
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Take out what templates' tags leave behind: more than one empty line, and empty ones at the end."""
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -11,6 +11,7 @@ class Mail(models.Model):
         PENDING = "pending", "Pending"
         SENT = "sent", "Sent"
         GIVEN_UP = "given_up", "Given up"
+        WITHDRAWN = "withdrawn", "Not wanted any more"
 
     kind = models.CharField(max_length=40)
     key = models.CharField(max_length=80, help_text="What it is about, for example an order")

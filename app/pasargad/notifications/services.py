@@ -15,7 +15,7 @@ from django.utils import timezone
 from pasargad.faults import crash_point
 from pasargad.orders.models import Order, Status
 
-from .content import Content, content_of
+from .content import Content, NotWanted, content_of
 from .models import Mail
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,10 @@ def mail_send(mail_id: int) -> bool:
     crash_point("notifications.mail.booked")
     try:
         _message(mail, content_of(mail)).send()
+    except NotWanted as reason:
+        withdrawn = {"state": Mail.State.WITHDRAWN, "error": str(reason)[:300]}
+        Mail.objects.filter(pk=mail.pk, state=Mail.State.PENDING).update(**withdrawn)
+        return False
     except OSError as error:
         # Covers smtplib's exceptions, refused connections and timeouts.
         _failed(mail, f"{type(error).__name__}: {error}")
@@ -66,6 +70,12 @@ def mails_send_due(limit: int = 200) -> int:
     """Send what earlier attempts left; returns how many were sent."""
     due = Mail.objects.filter(state=Mail.State.PENDING, next_attempt_at__lte=timezone.now())
     return sum(mail_send(pk) for pk in due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def mails_forget(*, days: int) -> int:
+    """Delete records of mails that are done with since so long; returns how many."""
+    before = timezone.now() - timedelta(days=days)
+    return Mail.objects.exclude(state=Mail.State.PENDING).filter(created_at__lt=before).delete()[0]
 
 
 def orders_remind(limit: int = 200) -> int:
@@ -92,9 +102,13 @@ def _message(mail: Mail, content: Content) -> EmailMultiAlternatives:
         subject=content.subject,
         body=content.text,
         to=[mail.recipient],
-        bcc=list(settings.MAIL_DELIVERY.orders_bcc),
+        bcc=list(settings.MAIL_DELIVERY.orders_bcc) if content.copies else [],
         reply_to=[settings.MAIL_DELIVERY.reply_to] if settings.MAIL_DELIVERY.reply_to else None,
-        headers={"Message-ID": f"<{mail.kind}.{mail.key}.{mail.pk}@{domain}>", "Auto-Submitted": "auto-generated"},
+        headers={
+            "Message-ID": f"<{mail.kind}.{mail.key}.{mail.pk}@{domain}>",
+            "Auto-Submitted": "auto-generated",
+            **content.headers,
+        },
     )
     message.attach_alternative(content.html, "text/html")
     return message

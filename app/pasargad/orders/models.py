@@ -7,10 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q, Value
+from django.db.models.functions import Upper
 
 from pasargad.catalog.models import Variant
 from pasargad.catalog.money import Money
 
+# Where mails about an order go whose buyer was erased: to nobody.
+ERASED_EMAIL = "erased@privacy.invalid"
 JSON: models.JSONField[Any, Any] = models.JSONField()
 
 
@@ -117,6 +120,7 @@ class Order(models.Model):
             models.Index(fields=["-placed_at", "-id"], name="orders_order_newest"),
             models.Index(fields=["expires_at"], condition=Q(status="awaiting_payment"), name="orders_order_expiry"),
             models.Index(fields=["status"], condition=~Q(status="delivered"), name="orders_order_open"),
+            models.Index(Upper("email"), condition=Q(user=None), name="orders_order_guest_email"),
             models.Index(fields=["customer_key"], condition=~Q(customer_key=""), name="orders_order_customer"),
         ]
 

@@ -75,6 +75,30 @@ class OrderView:
     refresh_seconds: int
 
 
+@dataclass(frozen=True)
+class OrderSummary:
+    """An order as a line of a list."""
+
+    number: str
+    token: str
+    status: str
+    status_text: str
+    placed_at: datetime
+    total: Money
+
+
+def order_summary(order: Order) -> OrderSummary:
+    status = Status(order.status)
+    return OrderSummary(
+        number=order.number,
+        token=order.token,
+        status=status.value,
+        status_text=_status_text(order, status),
+        placed_at=order.placed_at,
+        total=order.total,
+    )
+
+
 def order_view(order: Order, *, payment_error: str = "", payment_running: bool = False) -> OrderView:
     """Show an order: two queries beside the order itself."""
     status = Status(order.status)

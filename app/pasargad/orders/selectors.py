@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from .models import Order, Status
 
@@ -39,6 +40,17 @@ def order_by_token(token: str) -> Order:
 def order_by_number(number: str, email: str) -> Order | None:
     """Return the order only to those who know its number and its mail address."""
     return Order.objects.filter(number=number.strip().upper(), email__iexact=email.strip()).first()
+
+
+def orders_of(user_id: int, emails: Sequence[str]) -> QuerySet[Order]:
+    """Return a person's orders, newest first: placed while signed in, and as a guest with an address of the person's.
+
+    `emails` must be verified: whoever merely claims an address would see somebody else's orders.
+    """
+    as_guest = Q(pk__in=[])
+    for email in emails:
+        as_guest |= Q(user=None, email__iexact=email)
+    return Order.objects.filter(Q(user_id=user_id) | as_guest).order_by("-placed_at", "-pk")
 
 
 def orders_unpaid_since(moment: datetime, limit: int = 200) -> list[int]:

@@ -74,7 +74,10 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) 
     """
     full_key = f"{cart.pk}:{key}"
     with transaction.atomic():
-        held = cart_hold(cart)
+        try:
+            held = cart_hold(cart)
+        except Cart.DoesNotExist as error:
+            raise CartChanged(gettext("Your cart has moved into your account. Please look at it again.")) from error
         customer = customer_key(held.account_email or buyer.email)
         known, has_ordered = order_earlier(full_key, customer)
         if known:

@@ -31,7 +31,11 @@ class Maintenance:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.open = ("/health/", "/webhooks/", "/metrics", f"/{settings.ADMIN_URL_PATH}/")
+        # Staff sign in where everybody does.
+        self.open = (
+            *("/health/", "/webhooks/", "/metrics", f"/{settings.ADMIN_URL_PATH}/"),
+            *("/account/login/", "/account/logout/", "/account/2fa/", "/account/reauthenticate/"),
+        )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not settings.FEATURES.maintenance or request.path.startswith(self.open):
@@ -75,11 +79,11 @@ class OriginCheck:
 
 
 class LoginLimit:
-    """Limits attempts to log in on the staff's pages."""
+    """Limits attempts to sign in, before anything else is done for them."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.path = f"/{settings.ADMIN_URL_PATH}/login/"
+        self.path = "/account/login/"
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST" and request.path == self.path:

@@ -6,6 +6,9 @@
     badge.hidden = pieces === 0;
   }
 
+  // A button that needs a script is there only where it works.
+  if (window.PublicKeyCredential) for (const key of document.querySelectorAll("[data-passkeys]")) key.hidden = false;
+
   for (const stepper of document.querySelectorAll(".stepper")) {
     const input = stepper.querySelector("input");
     const step = (by, label, sign) => {

@@ -27,6 +27,16 @@ def test_an_administrator_is_created_once_and_brought_up_to_date():
 
 
 @pytest.mark.django_db
+def test_an_administrator_s_address_counts_as_confirmed():
+    from allauth.account.models import EmailAddress
+
+    for _ in range(2):
+        ensure_admin("Boss@example.org", GOOD)
+        assert EmailAddress.objects.get().verified and EmailAddress.objects.get().primary
+        EmailAddress.objects.update(verified=False)
+
+
+@pytest.mark.django_db
 def test_a_weak_password_is_refused():
     with pytest.raises(ValidationError):
         ensure_admin("boss@example.org", "password")
@@ -51,12 +61,13 @@ def test_two_accounts_cannot_differ_in_case_only():
 
 
 @pytest.mark.django_db
-def test_staff_log_in_with_their_address_in_any_case(client, settings):
+def test_staff_sign_in_with_their_address_in_any_case(client, settings):
     ensure_admin("boss@example.org", GOOD)
-    path = f"/{settings.ADMIN_URL_PATH}/login/"
-    answer = client.post(f"{path}?next=/{settings.ADMIN_URL_PATH}/", {"username": "BOSS@example.org", "password": GOOD})
-    assert answer.status_code == 302
-    assert client.get(f"/{settings.ADMIN_URL_PATH}/").status_code == 200
+    path = f"/{settings.ADMIN_URL_PATH}/"
+    login = client.get(f"{path}login/?next={path}").headers["Location"]
+    answer = client.post(login, {"login": "BOSS@example.org", "password": GOOD, "next": path})
+    assert (answer.status_code, answer.headers["Location"]) == (302, path)
+    assert client.get(path).status_code == 200
 
 
 @pytest.mark.django_db

@@ -101,3 +101,19 @@ def test_an_old_failed_or_missing_backup_is_reported(settings, tmp_path, status,
         file.write_text(json.dumps({"ok": status["ok"], "finished_at": time.time() - status["hours"] * 3600}))
     settings.MONITORING = replace(settings.MONITORING, backup_expected=True, backup_status_file=str(file))
     assert checks.backup().ok is good
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        (f"/orders/{'a' * 32}/pay/", "/orders/…/pay/"),
+        ("/account/confirm-email/MQ:1abc:def/", "/account/confirm-email/…/"),
+        ("/account/password/reset/key/1-abc-def/", "/account/password/reset/key/…/"),
+        ("/reminders/stop/MQ:abc/", "/reminders/stop/…/"),
+        ("/account/email/", "/account/email/"),
+    ],
+)
+def test_the_log_lets_nobody_in(path, logged):
+    from pasargad.health.middleware import masked
+
+    assert masked(path) == logged

@@ -17,7 +17,7 @@ from pasargad.catalog.models import Variant
 from pasargad.orders.quoting import Wish, quote_lines
 
 from ..caching import private
-from ..cookies import cart_of, cart_of_or_new, remember_cart
+from ..cookies import COUNT, cart_of, cart_of_or_new, remember_cart
 from ..forms import AddToCartForm, QuantityForm
 from ..limits import limited
 from ..presenting import CartView, cart_view, quote_view
@@ -38,7 +38,12 @@ NOTICES = {
 @require_safe
 def cart(request: HttpRequest) -> HttpResponse:
     notice = NOTICES.get(request.GET.get("done", ""), "")
-    return cart_page(request, cart_of(request), notice=notice)
+    found = cart_of(request)
+    response = cart_page(request, found, notice=notice)
+    if found is None and COUNT in request.COOKIES:
+        # The cart was an account's, and its session has ended.
+        response.delete_cookie(COUNT, samesite="Lax")
+    return response
 
 
 @private

@@ -28,6 +28,7 @@ from ..limits import limited
 from ..presenting import cart_view, quote_view
 from ..redirects import see_other
 from .coupons import shopper_of, take_coupon
+from .known import address_choices, known_details
 from .paying import to_payment
 from .wishes import wish_of
 
@@ -39,7 +40,7 @@ from .wishes import wish_of
 def checkout(request: HttpRequest) -> HttpResponse:
     found = cart_of(request)
     if request.method != "POST":
-        return _page(request, found, {}) if cart_lines(found) else see_other(reverse("cart"))
+        return _page(request, found, known_details(request)) if cart_lines(found) else see_other(reverse("cart"))
     if found is None:
         return see_other(reverse("cart"))
     form = CheckoutForm(request.POST, countries=countries_served())
@@ -138,6 +139,7 @@ def _page(
         "problems": [*(problems or []), *view.problems],
         "coupon_errors": coupon_errors or [],
         "coupon_typed": str(typed.get("coupon", ""))[:60],
+        "address_choices": address_choices(request),
     }
     return render(request, "storefront/checkout.html", context, status=status)
 

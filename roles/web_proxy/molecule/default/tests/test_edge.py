@@ -135,6 +135,7 @@ CAPABILITY = "0123456789abcdef0123456789abcdef"
         (f"/%6Frders/{CAPABILITY}/", "/%6Frders/…"),
         (f"/login/?next=/orders/{CAPABILITY}/", "/login/?…"),
         ("/accounts/password/reset/key/1-abc-def/", "/accounts/password/reset/key/…"),
+        ("/reminders/stop/NQ:1abc:def/", "/reminders/stop/…"),
         ("/orders/find/?lang=de", "/orders/find/?lang=de"),
         ("/goods/vase/?colour=blue", "/goods/vase/?colour=blue"),
     ],
