@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
+    "pasargad.flags",
     "pasargad.background",
     "pasargad.ledger",
     "pasargad.accounts",
@@ -23,8 +24,10 @@ INSTALLED_APPS = [
     "pasargad.payments",
     "pasargad.shipments",
     "pasargad.notifications",
+    "pasargad.webhooks",
     "pasargad.books",
     "pasargad.storefront",
+    "pasargad.api",
     "pasargad.health",
     "django.contrib.admin",
     "django.contrib.auth",
