@@ -1,5 +1,7 @@
 """A client of the API that holds every answer against the document."""
 
+# ruff: noqa: S101  # a client of tests
+
 from __future__ import annotations
 
 import json

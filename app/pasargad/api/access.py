@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,12 @@ from pasargad.origins import is_ours
 from .keys import key_find
 from .models import ApiKey
 from .operations import CART, ORDER, PUBLIC, Call, Operation
-from .problems import Problem
+from .problems import FieldError, Problem
 from .scopes import RIGHTS, Scope
 
 SAFE = {"GET", "HEAD"}
 CART_HEADER = "X-Cart-Token"
+CART_TOKEN = re.compile(r"[0-9a-f]{32}")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
 # Somebody who tries keys is soon known by the number of wrong ones.
 SESSION_RATE = Rate(600, 60)
@@ -92,6 +94,14 @@ def limit_headers(found: Count) -> dict[str, str]:
         "RateLimit-Policy": f'"default";q={found.rate.limit};w={found.rate.seconds}',
         "RateLimit": f'"default";r={found.left};t={found.reset}',
     }
+
+
+def token_errors(call: Call) -> list[FieldError]:
+    """Say whether the cart's token is missing or none; one that looks right and is nobody's is told by `authorise`."""
+    text = call.request.headers.get(CART_HEADER, "")
+    if call.operation.access != CART or CART_TOKEN.fullmatch(text):
+        return []
+    return [FieldError("header", CART_HEADER, "The token of a cart is needed: 32 of the digits 0-9 and a-f.")]
 
 
 def authorise(call: Call, who: Who) -> None:

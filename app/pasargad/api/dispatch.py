@@ -23,7 +23,8 @@ from .etags import etag_of, is_known
 from .idempotency import Stored
 from .operations import CART, PUBLIC, Call, Operation, operations
 from .problems import FieldError, Problem
-from .reading import UNSTORABLE, read_body, read_json, read_query
+from .reading import read_body, read_json, read_query
+from .scopes import Scope
 
 logger = logging.getLogger(__name__)
 KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -82,8 +83,13 @@ def _answer(request: HttpRequest, path: str, headers: dict[str, str]) -> HttpRes
     if counted:
         headers.update(access.limit_headers(counted))
     call = Call(request, operation, parts, actor=who.name)
-    access.authorise(call, who)
-    _read(call)
+    if operation.access in Scope.values:
+        # Whoever may not is told so, and nothing of what could be sent.
+        access.authorise(call, who)
+        _read(call)
+    else:
+        _read(call)
+        access.authorise(call, who)
     done = _perform(call, who)
     headers.update(call.headers)
     return _response(call, done)
@@ -109,7 +115,7 @@ def _read(call: Call) -> None:
     """Understand everything that was sent, and complain about all of it at once."""
     request, operation = call.request, call.operation
     call.query, errors = read_query(request.GET, operation.query)
-    errors += _header_errors(call)
+    errors += access.token_errors(call) + _header_errors(call)
     if operation.body:
         value = read_json(request)
         call.body, more = read_body(value, operation.body)
@@ -130,8 +136,6 @@ def _header_errors(call: Call) -> list[FieldError]:
         if not KEY.fullmatch(call.idempotency_key):
             hint = "A fresh text of 16 to 64 letters, digits, dashes and underscores is needed."
             errors.append(FieldError("header", "Idempotency-Key", hint))
-    if UNSTORABLE.search(request.headers.get("If-Match", "")):
-        errors.append(FieldError("header", "If-Match", "This is no list of ETags."))
     return errors
 
 

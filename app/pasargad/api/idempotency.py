@@ -55,7 +55,7 @@ def once(asked: Request, work: Callable[[], Stored]) -> Stored:
         if (known := _known(asked)) is not None:
             return known
         done = work()
-        _store(asked, status=done.status, body=done.body, finished_at=timezone.now())
+        _store(asked, status=done.status, body=json.dumps(done.body), finished_at=timezone.now())
     return done
 
 
@@ -66,21 +66,23 @@ def once_outside(asked: Request, work: Callable[[], Stored] | None, finish: Call
         row = _locked(asked)
         if row is None:
             done = work() if work else Stored(0, None)
-            row = _store(asked, status=done.status, body=done.body, leased_until=now + LEASE)
+            row = _store(asked, status=done.status, body=json.dumps(done.body), leased_until=now + LEASE)
         elif row.finished_at is not None:
-            return Stored(row.status, row.body, replayed=True)
+            return Stored(row.status, json.loads(row.body), replayed=True)
         else:
             # The condition makes one of several that come after a crash win.
             late = StoredAnswer.objects.filter(pk=row.pk, finished_at=None, leased_until__lt=now)
             if not late.update(leased_until=now + LEASE):
                 raise Problem("in-progress", headers={"Retry-After": "1"})
     try:
-        done = finish(row.body)
+        done = finish(json.loads(row.body))
     except BaseException:
         # The same key may try again at once; what was written before the world was asked stays and is found again.
         _give_up(row, keep=work is not None)
         raise
-    StoredAnswer.objects.filter(pk=row.pk).update(status=done.status, body=done.body, finished_at=timezone.now())
+    StoredAnswer.objects.filter(pk=row.pk).update(
+        status=done.status, body=json.dumps(done.body), finished_at=timezone.now()
+    )
     return done
 
 
@@ -96,7 +98,7 @@ def _known(asked: Request) -> Stored | None:
         return None
     if row.finished_at is None:
         raise Problem("in-progress", headers={"Retry-After": "1"})
-    return Stored(row.status, row.body, replayed=True)
+    return Stored(row.status, json.loads(row.body), replayed=True)
 
 
 def _locked(asked: Request) -> StoredAnswer | None:

@@ -48,7 +48,8 @@ class StoredAnswer(models.Model):
     key = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, help_text="Of what was asked")
     status = models.PositiveSmallIntegerField(default=0)
-    body: models.JSONField[Any, Any] = models.JSONField(null=True)
+    # JSON as it was sent: a column of JSON would put the names in another order.
+    body = models.TextField(blank=True)
     leased_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)

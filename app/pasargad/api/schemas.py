@@ -45,7 +45,7 @@ class ProductQuery(Given):
     price_from: int | None = Field(None, ge=0, le=BIGGEST, description="Minor units")
     price_below: int | None = Field(None, ge=0, le=BIGGEST, description="Minor units")
     sort: Literal["best", "newest", "price", "-price", "name"] | None = Field(
-        None, description="`best` needs `q`, and is what a search has by itself; all else is `newest`"
+        None, description="`best` for searches, `newest` for all else, if it is not given"
     )
     facets: bool | None = Field(None, description="false: spare the counting of what else could be chosen")
     limit: int | None = Field(None, ge=1, le=100, description="24 if it is not given")

@@ -13,6 +13,7 @@ from .models import Attempt, Delivery, Endpoint
 
 
 class EndpointForm(forms.ModelForm):
+    url = forms.URLField(label="Address", assume_scheme="https", max_length=500)
     events = forms.MultipleChoiceField(choices=Kind.choices, widget=forms.CheckboxSelectMultiple)
 
     class Meta:

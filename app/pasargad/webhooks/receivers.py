@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from pasargad.orders.return_models import ReturnRequest, ReturnState
 from pasargad.orders.signals import money_returned, order_changed, return_changed
 
 from .kinds import Kind
-from .services import event_emit
+from .services import event_emit, wanting_of
 
 KIND_OF = {
     Status.PAID: Kind.ORDER_PAID,
@@ -28,43 +29,36 @@ KIND_OF = {
 @receiver(order_changed)
 def of_order(sender: Any, order: Order, after: Status, **kwargs: Any) -> None:
     if kind := KIND_OF.get(after):
-        event_emit(kind, order_data(order))
+        event_emit(kind, lambda: order_data(order))
 
 
 @receiver(money_returned)
 def of_money(sender: Any, order: Order, amount_minor: int, **kwargs: Any) -> None:
     """Part of the money: the order goes on as it is."""
-    event_emit(Kind.ORDER_REFUNDED, {**order_data(order), "amount_minor": amount_minor})
+    event_emit(Kind.ORDER_REFUNDED, lambda: {**order_data(order), "amount_minor": amount_minor})
 
 
 @receiver(return_changed)
 def of_return(sender: Any, request: ReturnRequest, after: ReturnState, **kwargs: Any) -> None:
     # What came back is counted after the state is changed; how much was asked back is known.
     if after == ReturnState.RECEIVED:
-        event_emit(Kind.ORDER_RETURNED, {**order_data(request.order), "return": request.number})
+        event_emit(Kind.ORDER_RETURNED, lambda: {**order_data(request.order), "return": request.number})
 
 
 @receiver(product_changed)
 def of_product(sender: Any, product: Product, **kwargs: Any) -> None:
-    event_emit(Kind.PRODUCT_CHANGED, product_data(product))
+    event_emit(Kind.PRODUCT_CHANGED, lambda: product_data(product))
 
 
 @receiver(stock_left)
 def of_stock(sender: Any, quantities: Mapping[int, int], **kwargs: Any) -> None:
     """Tell of articles whose pieces on hand fell to their threshold just now, not of those that lay below already."""
+    if not wanting_of(Kind.STOCK_LOW).exists():
+        return
     for row in Variant.objects.filter(pk__in=sorted(quantities), made_to_order=False).select_related("product"):
         threshold = settings.SHOP.low_stock_from if row.low_stock_from is None else row.low_stock_from
         if row.on_hand <= threshold < row.on_hand + quantities[row.pk]:
-            event_emit(
-                Kind.STOCK_LOW,
-                {
-                    "sku": row.sku,
-                    "product": row.product.slug,
-                    "on_hand": row.on_hand,
-                    "available": row.available,
-                    "threshold": threshold,
-                },
-            )
+            event_emit(Kind.STOCK_LOW, partial(stock_data, row, threshold))
 
 
 def order_data(order: Order) -> dict[str, Any]:
@@ -76,6 +70,16 @@ def order_data(order: Order) -> dict[str, Any]:
         "total_minor": order.total_minor,
         "refunded_minor": order.refunded_minor,
         "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+    }
+
+
+def stock_data(variant: Variant, threshold: int) -> dict[str, Any]:
+    return {
+        "sku": variant.sku,
+        "product": variant.product.slug,
+        "on_hand": variant.on_hand,
+        "available": variant.available,
+        "threshold": threshold,
     }
 
 

@@ -12,7 +12,7 @@ from pasargad.catalog.selectors import Branch, category_tree, product_detail
 
 from .. import answers, cursors, showing
 from ..operations import PUBLIC, Call, operation
-from ..problems import FieldError, Problem
+from ..problems import Problem
 from ..schemas import BIGGEST, ProductQuery
 
 USUAL_SIZE = 24
@@ -88,9 +88,7 @@ def _branch(branch: Branch) -> answers.CategoryShown:
 
 
 def _wanted(asked: ProductQuery, words: tuple[str, ...]) -> tuple[listing.Wanted | None, int]:
-    """Return what is looked for, and its category's id; None for a category that is not there. Raises Problem."""
-    if asked.sort == "best" and not asked.q:
-        raise Problem("invalid", errors=[FieldError("query", "sort", "`best` needs a search (`q`).")])
+    """Return what is looked for, and its category's id; None for a category that is not there."""
     category = None
     if asked.category:
         category = Category.objects.filter(slug=asked.category, is_active=True).first()
@@ -105,9 +103,15 @@ def _wanted(asked: ProductQuery, words: tuple[str, ...]) -> tuple[listing.Wanted
         facets=_chosen(asked),
         only_available=bool(asked.available),
         price=price,
-        sort=asked.sort or ("best" if words else "newest"),
+        sort=_sort(asked, words),
     )
     return wanted, category.pk if category else 0
+
+
+def _sort(asked: ProductQuery, words: tuple[str, ...]) -> str:
+    """Return an order that the list can have: without words nothing fits best."""
+    sort = asked.sort or "best"
+    return "newest" if sort == "best" and not words else sort
 
 
 def _chosen(asked: ProductQuery) -> tuple[tuple[str, tuple[str, ...]], ...]:
