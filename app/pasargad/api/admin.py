@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from . import keys
 from .models import ApiKey
-from .scopes import Scope
+from .scopes import RIGHTS, Scope
 
 
 class KeyForm(forms.ModelForm):
@@ -18,6 +18,14 @@ class KeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ("name", "scopes", "per_minute", "expires_at")
+
+    # Of whoever fills it in: nobody makes a key that may do more than its maker.
+    allowed: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "scopes" in self.fields:
+            self.fields["scopes"].choices = [pair for pair in Scope.choices if pair[0] in self.allowed]
 
     def clean_expires_at(self) -> Any:
         value = self.cleaned_data["expires_at"]
@@ -34,6 +42,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
     list_filter = ("revoked_at",)
     search_fields = ("name", "prefix")
     actions = ("revoke",)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.allowed = tuple(scope for scope, right in RIGHTS.items() if request.user.has_perm(right))
+        return form
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and super().has_change_permission(request, obj)

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -40,8 +40,9 @@ def api(request: HttpRequest, path: str) -> HttpResponse:
         response = _answer(request, f"/{path}", headers)
     except Problem as problem:
         response = problem.response()
-    except RequestDataTooBig:
-        response = Problem("too-large").response()
+    except SuspiciousOperation:
+        # Django's own bounds: more parameters than anybody sends, or a host that is not ours.
+        response = Problem("malformed", "The request goes beyond what is read.").response()
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", "") != LOCK_NOT_AVAILABLE:
             response = _broken(request)

@@ -109,7 +109,7 @@ class QuoteWanted(Given):
 
 class OrderToPlace(Given):
     email: Mail
-    phone: str = Field("", pattern=r"^([0-9+() ./-]{5,40})?$")
+    phone: str = Field("", pattern=r"^([0-9+()./-][0-9+() ./-]{3,38}[0-9+()./-])?$")
     delivery: Annotated[ToAddress | ToPoint, Field(discriminator="kind")]
     note: Annotated[str, line(500, filled=False)] = ""
     agreed_total_minor: Minor = Field(description="The total of the quote; a higher one is refused, a lower one taken")

@@ -127,7 +127,9 @@ class _Pinned(HTTPSConnection):
         if self.raw is None:
             raise last or OSError("no address")
         self.raw.settimeout(ANSWER_SECONDS)
-        self.sock = tls_context().wrap_socket(self.raw, server_hostname=self.host)
+        # The handshake comes after the socket is known, so that it can be cut off too.
+        self.sock = tls_context().wrap_socket(self.raw, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock.do_handshake()
 
 
 @contextmanager

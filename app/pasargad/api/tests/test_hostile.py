@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
@@ -16,11 +17,12 @@ from testing.api import Api, order_body, with_cart, with_key
 from testing.factories import make_category, make_product, make_variant
 
 from config.env import Rate
+from pasargad.accounts.models import User
 from pasargad.api import dispatch, keys
 from pasargad.api.models import ApiKey
 from pasargad.api.problems import KINDS
 from pasargad.api.reading import DEEPEST, MOST_BYTES
-from pasargad.api.scopes import Scope
+from pasargad.api.scopes import RIGHTS, Scope
 from pasargad.catalog.models import Product
 from pasargad.flags.rules import Rule
 from pasargad.flags.services import flag_set
@@ -110,6 +112,25 @@ def test_all_that_is_wrong_is_said_at_once():
 )  # fmt: skip
 def test_parameters_that_are_none(query):
     assert Api().get(f"/products?{query}").status_code == 422
+
+
+@pytest.mark.django_db
+def test_more_parameters_than_anybody_sends():
+    assert Client().get("/api/v1/products?" + "a=1&" * 600).status_code == 400
+
+
+@pytest.mark.django_db
+def test_nobody_makes_a_key_that_may_do_more_than_its_maker(client):
+    maker = User.objects.create_user("maker@example.org", "a long password", is_staff=True)
+    for right in ("api.add_apikey", "api.view_apikey", RIGHTS[Scope.STOCK_WRITE]):
+        label, _dot, codename = right.partition(".")
+        maker.user_permissions.add(Permission.objects.get(content_type__app_label=label, codename=codename))
+    client.force_login(maker)
+    values = {"name": "till", "scopes": ["refunds:write"], "per_minute": "60"}
+    assert client.post("/admin/api/apikey/add/", values).status_code == 200
+    assert not ApiKey.objects.exists()
+    assert client.post("/admin/api/apikey/add/", {**values, "scopes": ["stock:write"]}).status_code == 302
+    assert ApiKey.objects.get().scopes == ["stock:write"]
 
 
 @pytest.mark.django_db
