@@ -198,7 +198,7 @@ class QuoteShown(Shown):
 class PaymentShown(Shown):
     """How an order is paid: on the provider's page, or by its script with the client secret."""
 
-    state: str = Field(description="payable, unavailable (ask again with POST …/pay) or not_due")
+    state: str = Field(description="payable, not_due, or unavailable: begin it later with POST …/pay")
     pay_url: str | None
     client_secret: str | None
     publishable_key: str | None

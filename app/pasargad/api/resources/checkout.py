@@ -97,7 +97,11 @@ def checkout(call: Call) -> answers.OrderPlaced:
     outside=True,
 )
 def order_pay(call: Call) -> answers.PaymentShown:
-    return payment_of(call.order)
+    found = payment_of(call.order)
+    if found.state == "unavailable":
+        # Not stored, so the same key may ask again.
+        raise Problem("unavailable", "The payment service does not answer.", headers={"Retry-After": "5"})
+    return found
 
 
 def _buyer(body: OrderToPlace) -> Buyer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import pytest
 from testing.api import ADDRESS, Api, order_body, with_cart, with_key
@@ -66,15 +67,16 @@ def test_from_the_catalogue_to_a_return(outside):
 def test_a_provider_that_is_away_leaves_an_order_to_be_paid_later(outside, settings):
     variant = make_variant()
     api = with_cart((variant.sku, 1))
-    from dataclasses import replace
-
     there = settings.STRIPE
     settings.STRIPE = replace(there, api_base="http://127.0.0.1:9", timeout_seconds=1)
     key = secrets.token_hex(16)
     placed = api.post("/checkout", order_body(), Idempotency_Key=key).json()
     assert placed["payment"]["state"] == "unavailable"
+    path, again = f"/orders/{placed['token']}/pay", secrets.token_hex(16)
+    away = Api().post(path, Idempotency_Key=again)
+    assert away.status_code == 503 and away.headers["Retry-After"]
     settings.STRIPE = there
-    assert Api().post(f"/orders/{placed['token']}/pay").json()["state"] == "payable"
+    assert Api().post(path, Idempotency_Key=again).json()["state"] == "payable"
     assert Order.objects.count() == 1
 
 
