@@ -52,6 +52,14 @@ class FlagRuleAdmin(admin.ModelAdmin):
         flag = FLAGS.get(row.name)
         return f"{flag.about} ({flag.owner})" if flag else "No code asks for it any more."
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the flags that nobody switched, too: they have their default."""
+        switched = set(FlagRule.objects.values_list("name", flat=True))
+        declared = [
+            {**vars(flag), "default": flag.default(), "switched": flag.name in switched} for flag in FLAGS.values()
+        ]
+        return super().changelist_view(request, {"declared": declared, **(extra_context or {})})
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name",) if obj else ()
 

@@ -18,6 +18,7 @@ from .rules import holds, holds_for
 # What tells one guest from another: the shop gives guests no other mark.
 GUEST_COOKIE = "pp_cart"
 _shared: ContextVar[bool] = ContextVar("flags_shared", default=False)
+_kept: ContextVar[bool] = ContextVar("flags_kept", default=False)
 
 
 def is_on(name: str) -> bool:
@@ -58,6 +59,20 @@ def same_for_everybody() -> Iterator[None]:
         yield
     finally:
         _shared.reset(token)
+
+
+@contextmanager
+def kept_for_long() -> Iterator[None]:
+    """Refuse templates' flags within: what is rendered is kept past the next switching."""
+    token = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def is_kept() -> bool:
+    return _kept.get()
 
 
 def subject_of(request: HttpRequest) -> str:

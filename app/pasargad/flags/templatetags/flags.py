@@ -6,8 +6,9 @@ from typing import Any
 
 from django import template
 
-from pasargad.flags import is_on, is_on_for, subject_of
+from pasargad.flags import NotForEverybody, is_on, is_on_for, subject_of
 from pasargad.flags.declared import flag_named
+from pasargad.flags.evaluating import is_kept
 
 register = template.Library()
 
@@ -15,6 +16,8 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def flag(context: dict[str, Any], name: str) -> bool:
     """Whether a flag is on for whoever sees the page."""
+    if is_kept():
+        raise NotForEverybody(f"The flag {name} stands in a part that is kept: ask before it, and name the answer.")
     if not flag_named(name).personal:
         return is_on(name)
     request = context["request"]

@@ -196,6 +196,14 @@ def test_a_shared_page_refuses_personal_flags(personal, rf: RequestFactory):
     assert flags.is_on_for(personal, "user:1") is False, "outside of it nothing is refused"
 
 
+def test_a_part_that_is_kept_takes_a_flag_as_a_value_only():
+    inside = "{% load flags kept %}{% kept x=1 %}{% flag 'search' as on %}{{ on }}{% endkept %}"
+    with pytest.raises(flags.NotForEverybody):
+        Template(inside).render(Context({}))
+    before = "{% load flags kept %}{% flag 'search' as on %}{% kept on=on %}{{ on }}{% endkept %}"
+    assert Template(before).render(Context({})) == "True"
+
+
 @pytest.mark.django_db
 def test_a_template_asks_for_whoever_sees_it(personal, switch, rf: RequestFactory, admin_user):
     switch(personal, Rule(True, percentage=0, for_staff=True))
@@ -255,5 +263,7 @@ def test_staff_switch_it_on_their_pages(admin_client, django_capture_on_commit_c
         admin_client.post(f"/admin/flags/flagrule/{row.pk}/delete/", {"post": "yes"})
     assert not FlagRule.objects.exists() and FlagChange.objects.count() == 3
     assert save(name=personal, percentage="20", is_on="on").status_code == 302
+    page = admin_client.get("/admin/flags/flagrule/").content.decode()
+    assert all(flag.about in page for flag in FLAGS.values())
     for path in ("flagrule/", "flagchange/", "flagchange/1/change/"):
         assert admin_client.get(f"/admin/flags/{path}").status_code in (200, 302)
