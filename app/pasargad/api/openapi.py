@@ -137,7 +137,7 @@ def _header_parameters(row: Operation) -> Iterator[Json]:
 
 
 def _header(name: str, about: str, pattern: str = "", *, required: bool = True) -> Json:
-    schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
+    schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string", "minLength": 1}
     return {"name": name, "in": "header", "required": required, "description": about, "schema": schema}
 
 
