@@ -1,5 +1,5 @@
 """The rules of all flags as each process keeps them: asked for in Redis once a second, in the database when Redis has
-none, and kept as they were while neither answers.
+none or is away, and kept as they were while neither answers.
 
 Redis holds a generation and, under it, the rules. Switching a flag begins a new generation after the commit, so what
 a slow reader stores of the old rules is stored under the old one, where nobody looks any more.
@@ -25,6 +25,7 @@ GENERATION_KEY = "flags:generation"
 GENERATION_SECONDS = 86_400
 RULES_SECONDS = 60
 CHECK_SECONDS = 1.0
+AWAY_SECONDS = 9.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,11 @@ def _refresh(now: float) -> None:
         # Neither answers: what was known stays, and without any knowledge the defaults hold.
         _kept = Kept(_kept.rules, _kept.generation, _kept.read_at, now)
         return
-    _kept = Kept(found, generation if generation is not None else 0, now, now)
+    if generation is None:
+        # A Redis that does not answer costs its timeout: it is asked less often.
+        _kept = Kept(found, 0, now, now + AWAY_SECONDS)
+    else:
+        _kept = Kept(found, generation, now, now)
 
 
 def _shared(generation: int) -> dict[str, Rule] | None:
