@@ -97,15 +97,13 @@ def _refresh(now: float) -> None:
         found = _from_database()
         if found is not None and generation is not None:
             _share(generation, found)
+    # A Redis that does not answer costs its timeout: it is asked less often.
+    asked_at = now + (AWAY_SECONDS if generation is None else 0)
     if found is None:
         # Neither answers: what was known stays, and without any knowledge the defaults hold.
-        _kept = Kept(_kept.rules, _kept.generation, _kept.read_at, now)
-        return
-    if generation is None:
-        # A Redis that does not answer costs its timeout: it is asked less often.
-        _kept = Kept(found, 0, now, now + AWAY_SECONDS)
+        _kept = Kept(_kept.rules, _kept.generation, _kept.read_at, asked_at)
     else:
-        _kept = Kept(found, generation, now, now)
+        _kept = Kept(found, generation or 0, now, asked_at)
 
 
 def _shared(generation: int) -> dict[str, Rule] | None:
