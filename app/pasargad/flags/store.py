@@ -11,11 +11,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 
 from .rules import Rule
 
@@ -58,9 +61,9 @@ def announce() -> None:
     """Make every process read the rules anew, within a second."""
     forget()
     try:
-        cache.incr(GENERATION_KEY)
+        _redis(cache.incr, GENERATION_KEY)
     except ValueError:
-        cache.set(GENERATION_KEY, time.time_ns(), GENERATION_SECONDS)
+        _redis(cache.set, GENERATION_KEY, time.time_ns(), GENERATION_SECONDS)
 
 
 def forget() -> None:
@@ -73,7 +76,7 @@ def keep(found: Mapping[str, Rule]) -> None:
     """Take rules as the present ones, here and in Redis, without asking the database."""
     global _kept
     generation = time.time_ns()
-    cache.set(GENERATION_KEY, generation, GENERATION_SECONDS)
+    _redis(cache.set, GENERATION_KEY, generation, GENERATION_SECONDS)
     _share(generation, found)
     now = time.monotonic()
     _kept = Kept(found, generation, now, now)
@@ -83,15 +86,15 @@ def _refresh(now: float) -> None:
     global _kept
     if now - _kept.checked_at < CHECK_SECONDS:
         return
-    generation = cache.get(GENERATION_KEY)
+    generation = _redis(cache.get, GENERATION_KEY)
     fresh = now - _kept.read_at < RULES_SECONDS
     if generation is not None and generation == _kept.generation and fresh:
         _kept = Kept(_kept.rules, generation, _kept.read_at, now)
         return
     if generation is None:
         # Redis is new, or away: of several that find this out one names the generation.
-        cache.add(GENERATION_KEY, time.time_ns(), GENERATION_SECONDS)
-        generation = cache.get(GENERATION_KEY)
+        _redis(cache.add, GENERATION_KEY, time.time_ns(), GENERATION_SECONDS)
+        generation = _redis(cache.get, GENERATION_KEY)
     found = _shared(generation) if generation is not None else None
     if found is None:
         found = _from_database()
@@ -106,14 +109,22 @@ def _refresh(now: float) -> None:
         _kept = Kept(found, generation or 0, now, asked_at)
 
 
+def _redis(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Ask Redis, whatever the settings say of its errors: a flag must not fail because it is away."""
+    try:
+        return call(*arguments)
+    except (ConnectionInterrupted, RedisError, OSError):
+        return None
+
+
 def _shared(generation: int) -> dict[str, Rule] | None:
-    text = cache.get(f"flags:rules:{generation}")
+    text = _redis(cache.get, f"flags:rules:{generation}")
     return {name: Rule.from_json(rule) for name, rule in json.loads(text).items()} if text else None
 
 
 def _share(generation: int, found: Mapping[str, Rule]) -> None:
     text = json.dumps({name: rule.as_json() for name, rule in found.items()})
-    cache.set(f"flags:rules:{generation}", text, RULES_SECONDS)
+    _redis(cache.set, f"flags:rules:{generation}", text, RULES_SECONDS)
 
 
 def _from_database() -> dict[str, Rule] | None:

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
+from django_redis.exceptions import ConnectionInterrupted
 from testing.api import Api
 from testing.factories import make_variant
 
@@ -126,6 +127,18 @@ def test_without_redis_the_database_answers(switch, monkeypatch):
     monkeypatch.setattr(store.cache, "get", lambda *args, **kwargs: None)
     monkeypatch.setattr(store.cache, "add", lambda *args, **kwargs: False)
     store.forget()
+    assert flags.is_on("search") is False
+
+
+@pytest.mark.django_db
+def test_a_redis_that_refuses_fails_nothing(switch, monkeypatch):
+    def refuses(*args, **kwargs):
+        raise ConnectionInterrupted(None)
+
+    for name in ("get", "set", "add", "incr"):
+        monkeypatch.setattr(store.cache, name, refuses)
+    store.forget()
+    switch("search", Rule(is_on=False))
     assert flags.is_on("search") is False
 
 
