@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("pasargad.reminders.urls")),
     path("webhooks/", include("pasargad.payments.urls")),
     path("webhooks/", include("pasargad.shipments.urls")),
+    path("api/", include("pasargad.api.urls")),
     path("", include("pasargad.health.urls")),
 ]
 

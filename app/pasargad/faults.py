@@ -43,6 +43,9 @@ POINTS = (
     "payments.return.refunding",
     "notifications.mail.booked",
     "notifications.mail.sent",
+    "webhooks.event.written",
+    "webhooks.delivery.booked",
+    "webhooks.delivery.sent",
 )
 
 

@@ -10,6 +10,7 @@ from .accounts import *  # noqa: F403
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
+    "pasargad.flags",
     "pasargad.background",
     "pasargad.ledger",
     "pasargad.accounts",
@@ -25,11 +26,13 @@ INSTALLED_APPS = [
     "pasargad.payments",
     "pasargad.shipments",
     "pasargad.notifications",
+    "pasargad.webhooks",
     "pasargad.books",
     "pasargad.reminders",
     "pasargad.privacy",
     "pasargad.storefront",
     "pasargad.customers",
+    "pasargad.api",
     "pasargad.health",
     "django.contrib.admin",
     "django.contrib.auth",

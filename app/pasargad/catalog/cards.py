@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import connection
+
+from pasargad import flags
 
 from .availability import Availability
 
@@ -61,7 +62,7 @@ def cards(ids: str, parameters: Sequence[Any]) -> list[CardRow]:
     with connection.cursor() as cursor:
         cursor.execute(CARDS.replace("{ids}", ids), parameters)
         rows = cursor.fetchall()
-    may_print = settings.FEATURES.made_to_order
+    may_print = flags.is_on("made_to_order")
     return [
         CardRow(
             *row[:9],

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
+from pasargad import flags
+
 from .cards import CardRow, cards
 from .money import Money
 from .searching import query_of
@@ -129,14 +131,14 @@ def price_scale() -> int:
 
 
 def buyable(statement: str) -> str:
-    return statement.replace("{print}", "" if settings.FEATURES.made_to_order else " AND false")
+    return statement.replace("{print}", "" if flags.is_on("made_to_order") else " AND false")
 
 
 def counts(wanted: Wanted, *, category_id: int = 0) -> Counts:
     """Return the counts of a list: one query; those of an unfiltered list are kept in the cache for a while."""
     if wanted.filtered:
         return _counts_of(_count(wanted))
-    key = f"catalog:counts:{category_id}:{int(settings.FEATURES.made_to_order)}"
+    key = f"catalog:counts:{category_id}:{int(flags.is_on('made_to_order'))}"
     text = cache.get(key)
     if text is None:
         text = _count(wanted)

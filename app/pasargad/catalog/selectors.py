@@ -15,6 +15,8 @@ from django.db import connection
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from pasargad import flags
+
 from .availability import SOLD_OUT, Availability
 from .cards import CardRow, Cover, cards
 from .models import Category, FormerSlug, Kind, Product, Variant
@@ -59,7 +61,7 @@ class VariantRow(NamedTuple):
     @property
     def available(self) -> Availability:
         if self.made_to_order:
-            return Availability(0, settings.FEATURES.made_to_order, self.lead_days)
+            return Availability(0, flags.is_on("made_to_order"), self.lead_days)
         return Availability(self.pieces, False, 0)
 
 
@@ -176,7 +178,7 @@ WHERE p.slug = %s AND p.state = 'published'
 def product_detail(slug: str) -> ProductDetail | None:
     """Return a published product with all that its page shows, or None: one query."""
     with connection.cursor() as cursor:
-        cursor.execute(DETAIL, [settings.FEATURES.made_to_order, slug])
+        cursor.execute(DETAIL, [flags.is_on("made_to_order"), slug])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -202,7 +204,7 @@ def cards_related(product_id: int, category_id: int, count: int) -> list[CardRow
 
 def availability_of(variant: Variant) -> Availability:
     if variant.made_to_order:
-        return Availability(0, settings.FEATURES.made_to_order, variant.lead_days)
+        return Availability(0, flags.is_on("made_to_order"), variant.lead_days)
     return Availability(variant.available, False, 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -12,6 +14,10 @@ from . import pictures, shapes
 from .indexing import index_products
 from .leadtime import lead_days
 from .models import Category, Product, ProductImage, ProductModel, Variant, Workshop
+from .signals import product_changed
+
+# What a product says of itself and others may change in words.
+EDITABLE = {"name", "summary", "description", "material", "care", "featured"}
 
 
 def category_save(category: Category) -> Category:
@@ -32,23 +38,43 @@ def category_save(category: Category) -> Category:
 
 def product_publish(product: Product) -> Product:
     """Show a product to shoppers; the time of its first publication stays."""
+    with transaction.atomic():
+        product.state = Product.State.PUBLISHED
+        product.published_at = product.published_at or timezone.now()
+        product.save(update_fields=["state", "published_at", "updated_at"])
+        product_refresh(product)
+    return product
+
+
+def product_lock(slug: str) -> Product:
+    """Return a product of any state, locked until the transaction ends; raises Product.DoesNotExist."""
+    return Product.objects.select_for_update(of=("self",)).select_related("category").get(slug=slug)
+
+
+def product_edit(product: Product, changes: Mapping[str, str | bool]) -> Product:
+    """Change what a locked product says of itself (EDITABLE), and what follows from it."""
+    if unknown := set(changes) - EDITABLE:
+        raise ValueError(f"not to be edited: {sorted(unknown)}")
+    for name, value in changes.items():
+        setattr(product, name, value)
+    product.clean_fields(exclude=_besides(changes))
+    product.save(update_fields=[*changes, "updated_at"])
     product_refresh(product)
-    product.state = Product.State.PUBLISHED
-    product.published_at = product.published_at or timezone.now()
-    product.save(update_fields=["state", "published_at", "updated_at"])
     return product
 
 
 def product_refresh(product: Product) -> None:
     """Bring what a product repeats of its variants and pictures up to date."""
-    prices = Variant.objects.filter(product=product, is_active=True).aggregate(
-        low=Min("price_minor"), high=Max("price_minor")
-    )
-    product.price_minor, product.price_to_minor = prices["low"] or 0, prices["high"] or 0
-    product.cover = ProductImage.objects.filter(product=product).order_by("position", "id").first()
-    product.save(update_fields=["price_minor", "price_to_minor", "cover", "updated_at"])
-    lead_times_refresh(product)
-    index_products([product.pk])
+    with transaction.atomic():
+        prices = Variant.objects.filter(product=product, is_active=True).aggregate(
+            low=Min("price_minor"), high=Max("price_minor")
+        )
+        product.price_minor, product.price_to_minor = prices["low"] or 0, prices["high"] or 0
+        product.cover = ProductImage.objects.filter(product=product).order_by("position", "id").first()
+        product.save(update_fields=["price_minor", "price_to_minor", "cover", "updated_at"])
+        lead_times_refresh(product)
+        index_products([product.pk])
+        product_changed.send(sender=Product, product=product)
 
 
 def lead_times_refresh(product: Product | None = None) -> int:
@@ -141,3 +167,7 @@ def image_add(
 def _store(name: str, content: bytes) -> str:
     """Write a file whose name follows from its content: one that is there already is the same."""
     return name if default_storage.exists(name) else default_storage.save(name, ContentFile(content))
+
+
+def _besides(names: Iterable[str]) -> set[str]:
+    return {field.name for field in Product._meta.fields} - set(names)

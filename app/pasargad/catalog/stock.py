@@ -14,6 +14,7 @@ from django.db.models import F
 
 from .exceptions import OutOfStock
 from .models import Reservation, StockMovement, Variant
+from .signals import stock_left
 
 RESERVE = """
 UPDATE catalog_variant AS v SET reserved = v.reserved + wanted.quantity
@@ -55,6 +56,8 @@ def stock_commit(reference: str) -> bool:
     )
     for pk in sorted(sold):
         Variant.objects.filter(pk=pk).update(on_hand=F("on_hand") - sold[pk])
+    if sold:
+        stock_left.send(sender=Variant, quantities=sold)
     return bool(sold)
 
 
@@ -64,9 +67,12 @@ def stock_move(variant_id: int, quantity: int, *, kind: str, reference: str = ""
         where = Variant.objects.filter(pk=variant_id, on_hand__gte=F("reserved") - quantity)
         if not where.update(on_hand=F("on_hand") + quantity):
             raise OutOfStock({variant_id})
-        return StockMovement.objects.create(
+        movement = StockMovement.objects.create(
             variant_id=variant_id, kind=kind, quantity=quantity, reference=reference, note=note
         )
+        if quantity < 0:
+            stock_left.send(sender=Variant, quantities={variant_id: -quantity})
+        return movement
 
 
 def _close(reference: str, state: Reservation.State) -> dict[int, int]:

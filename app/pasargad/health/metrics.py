@@ -15,6 +15,7 @@ from pasargad.catalog.models import Reservation
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order
 from pasargad.payments.models import Dispute, PaymentAttempt, Refund, WebhookEvent
+from pasargad.webhooks.models import Delivery
 
 
 class ShopCollector(Collector):
@@ -28,6 +29,7 @@ class ShopCollector(Collector):
         yield _counts("pasargad_disputes", "Disputes by status", Dispute, "status")
         yield _counts("pasargad_mails", "Mails by state", Mail, "state")
         yield _counts("pasargad_webhook_events", "Events taken from the payment provider by type", WebhookEvent, "type")
+        yield _counts("pasargad_webhook_deliveries", "Events for other programs by state", Delivery, "state")
         held = Reservation.objects.filter(state=Reservation.State.ACTIVE).aggregate(pieces=Sum("quantity"))["pieces"]
         yield GaugeMetricFamily("pasargad_reserved_pieces", "Pieces held for unpaid orders", value=held or 0)
         yield GaugeMetricFamily(

@@ -57,3 +57,22 @@ def orders_unpaid_since(moment: datetime, limit: int = 200) -> list[int]:
     """Return ids of orders whose goods were held until `moment` or earlier."""
     late = Order.objects.filter(status=Status.AWAITING_PAYMENT, expires_at__lte=moment)
     return list(late.order_by("expires_at").values_list("pk", flat=True)[:limit])
+
+
+def orders_before(
+    place: int | None, *, size: int, status: str = "", email: str = "", since: datetime | None = None
+) -> list[Order]:
+    """Return orders for staff, newest first, from those made before the order `place`, with their lines: two queries.
+
+    One more than `size` is returned where there are more.
+    """
+    found = Order.objects.order_by("-id").prefetch_related("lines")
+    if place is not None:
+        found = found.filter(pk__lt=place)
+    if status:
+        found = found.filter(status=status)
+    if email:
+        found = found.filter(email__iexact=email)
+    if since is not None:
+        found = found.filter(placed_at__gte=since)
+    return list(found[: size + 1])

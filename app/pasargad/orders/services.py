@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from pasargad import flags
 from pasargad.cart.models import Cart, CartLine
 from pasargad.cart.services import cart_empty, cart_hold
 from pasargad.catalog.exceptions import OutOfStock
@@ -172,7 +173,7 @@ def order_cancel(order: Order, *, actor: str) -> Order:
 
 
 def _require_sellable(lines: list[CartLine]) -> None:
-    if not settings.FEATURES.checkout:
+    if not flags.is_on("checkout"):
         raise OrderRefused("The shop takes no orders at the moment.")
     if not lines:
         raise OrderRefused("Your cart is empty.")
@@ -180,7 +181,7 @@ def _require_sellable(lines: list[CartLine]) -> None:
         variant = line.variant
         if not variant.is_active or variant.product.state != Product.State.PUBLISHED:
             raise CartChanged(f"{variant.product.name} is no longer sold.")
-        if variant.made_to_order and not settings.FEATURES.made_to_order:
+        if variant.made_to_order and not flags.is_on("made_to_order"):
             raise CartChanged(f"{variant.product.name} cannot be made to order at the moment.")
 
 

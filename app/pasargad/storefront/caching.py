@@ -10,6 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 
+from pasargad.flags import same_for_everybody
+
 View = Callable[..., HttpResponse]
 
 
@@ -21,7 +23,8 @@ def shared(view: View) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(request, *args, **kwargs)
+        with same_for_everybody():
+            response = view(request, *args, **kwargs)
         # A permanent redirect without a word on caching would be kept for ever, though its address may be taken again.
         if response.status_code in (200, 301, 404) and not response.cookies:
             pages = settings.PAGES

@@ -10,6 +10,7 @@ from django.utils.functional import SimpleLazyObject
 
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import category_tree
+from pasargad.flags import Features
 from pasargad.shipping.selectors import promise_kept
 
 from .presenting import Node, nodes
@@ -30,7 +31,7 @@ def shop(request: HttpRequest) -> dict[str, Any]:
             "origin": shipping.origin,
             "pickup_enabled": shipping.pickup_enabled,
         },
-        "features": settings.FEATURES,
+        "features": Features(settings.FEATURES),
         "site_url": settings.SITE_URL,
         "canonical_url": f"{settings.SITE_URL}{request.path}",
         "navigation": SimpleLazyObject(navigation),

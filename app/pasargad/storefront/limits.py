@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import RedisError
 
 from config.env import Rate
+from pasargad.limits import client_address, count
 
-logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponse]
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, as the outermost proxy of ours saw it: what others claim is not believed."""
-    trusted = settings.RATE_LIMITS.trusted_proxies
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    if trusted and len(hops) >= trusted:
-        return hops[-trusted]
-    return request.META.get("REMOTE_ADDR") or "unix"
 
 
 def too_many(request: HttpRequest, name: str, rate: Rate) -> int:
     """Count this request; returns 0, or in how many seconds the next one is welcome."""
-    if not settings.RATE_LIMITS.enabled:
-        return 0
-    window, elapsed = divmod(int(time.time()), rate.seconds)
-    address = hashlib.sha256(client_address(request).encode()).hexdigest()[:20]
-    key = f"{name}:{address}:{window}"
-    counts = caches["limits"]
-    try:
-        # Only the first request of a window creates the key; all others count atomically.
-        if counts.add(key, 1, timeout=rate.seconds + 1):
-            return 0
-        return 0 if counts.incr(key) <= rate.limit else rate.seconds - elapsed
-    except ValueError:
-        # The window ended between the two calls.
-        return 0
-    except (ConnectionInterrupted, RedisError, OSError) as error:
-        logger.warning("rate limits do not work", extra={"limit": name, "reason": str(error)})
-        return 0
+    found = count(name, client_address(request), rate)
+    return found.reset if found and found.exceeded else 0
 
 
 def limited(name: str, *, methods: tuple[str, ...] = ("POST",)) -> Callable[[View], View]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from pasargad.origins import is_ours
 
 from .limits import refused, too_many
 
@@ -40,7 +41,11 @@ class Maintenance:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not settings.FEATURES.maintenance or request.path.startswith(self.open):
             return self.get_response(request)
-        response = render(request, "503.html", status=503)
+        if request.path.startswith("/api/"):
+            closed = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "Maintenance."}
+            response: HttpResponse = JsonResponse(closed, status=503, content_type="application/problem+json")
+        else:
+            response = render(request, "503.html", status=503)
         response.headers["Retry-After"] = "300"
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -62,20 +67,9 @@ class OriginCheck:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         guarded = getattr(view, "csrf_exempt", False) and not getattr(view, "accepts_any_origin", False)
-        if request.method in SAFE or not guarded or self.is_ours(request):
+        if request.method in SAFE or not guarded or is_ours(request):
             return None
         return render(request, "403.html", status=403)
-
-    def is_ours(self, request: HttpRequest) -> bool:
-        trusted = {f"{request.scheme}://{request.get_host()}", *settings.CSRF_TRUSTED_ORIGINS}
-        if origin := request.headers.get("Origin"):
-            return origin in trusted
-        if site := request.headers.get("Sec-Fetch-Site"):
-            return site in ("same-origin", "none")
-        if referer := request.headers.get("Referer"):
-            parts = urlsplit(referer)
-            return f"{parts.scheme}://{parts.netloc}" in trusted
-        return True
 
 
 class LoginLimit:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
@@ -23,6 +24,9 @@ from pasargad.payments import gateway
 from pasargad.payments.models import Refund
 from pasargad.payments.refunds import refunds_resend
 from pasargad.payments.services import events_pull, orders_expire, payments_reconcile
+from pasargad.webhooks import transport
+from pasargad.webhooks.models import Delivery, Event
+from pasargad.webhooks.services import deliveries_send_due
 
 APP = Path(__file__).resolve().parents[3]
 
@@ -53,6 +57,9 @@ def recover() -> None:
     orders_expire()
     Mail.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     mails_send_due()
+    Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    with patch.object(transport, "post", return_value=transport.Result(204, "", 1)):
+        deliveries_send_due()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -67,6 +74,9 @@ def test_nothing_is_lost_when_a_process_dies(outside, point):
     assert check() == [] and check_provider(timezone.now() - timedelta(hours=1)) == []
     assert not Refund.objects.exclude(status="succeeded").exists()
     assert not Mail.objects.filter(state="pending").exists()
+    assert not Delivery.objects.filter(state="pending").exists()
+    told = Event.objects.filter(kind="order.paid").count()
+    assert told == Order.objects.filter(events__after="paid").distinct().count()
     now = timezone.now()
     listed = gateway.intents_between(now - timedelta(hours=1), now + timedelta(hours=1))
     taken = {intent.attempt_key for intent in listed if intent.received}

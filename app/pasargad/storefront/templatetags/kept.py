@@ -15,6 +15,8 @@ from django.template.context import Context
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
+from pasargad.flags import kept_for_long
+
 register = template.Library()
 LIMIT = 500
 
@@ -30,7 +32,8 @@ class KeptNode(template.Node):
         key = (get_language(), *values.values())
         found = self.kept.get(key)
         if found is None or settings.DEBUG:
-            found = self.nodelist.render(context.new(values))
+            with kept_for_long():
+                found = self.nodelist.render(context.new(values))
             if len(self.kept) >= LIMIT:
                 self.kept.clear()
             self.kept[key] = found

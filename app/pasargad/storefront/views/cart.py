@@ -14,6 +14,7 @@ from pasargad.cart.exceptions import CartRefused
 from pasargad.cart.models import Cart, CartLine
 from pasargad.cart.selectors import cart_lines
 from pasargad.catalog.models import Variant
+from pasargad.orders.coupons import shopper_of
 from pasargad.orders.quoting import Wish, quote_lines
 
 from ..caching import private
@@ -23,7 +24,6 @@ from ..limits import limited
 from ..presenting import CartView, cart_view, quote_view
 from ..redirects import see_other
 from .catalog import product_page
-from .coupons import shopper_of
 
 NOTICES = {
     "added": "Added to your cart.",

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from pasargad.cart.models import Cart
 from pasargad.cart.selectors import cart_lines
 from pasargad.cart.services import cart_coupon_set
+from pasargad.orders.coupons import coupon_take, shopper_of
 from pasargad.orders.exceptions import OrderRefused
 from pasargad.orders.quoting import quote_lines
 from pasargad.orders.services import order_place
@@ -27,7 +28,6 @@ from ..forms import CheckoutForm, fresh_key
 from ..limits import limited
 from ..presenting import cart_view, quote_view
 from ..redirects import see_other
-from .coupons import shopper_of, take_coupon
 from .known import address_choices, known_details
 from .paying import to_payment
 from .wishes import wish_of
@@ -102,7 +102,7 @@ def _coupon_typed(request: HttpRequest, cart: Cart, *, required: bool = False) -
     if not typed.strip():
         return gettext("Please type a coupon code.") if required else ""
     shopper = shopper_of(cart, request.POST.get("email", ""))
-    return take_coupon(cart, typed, shopper, wish_of(request.POST, countries_served()))
+    return coupon_take(cart, typed, shopper, wish_of(request.POST, countries_served()))
 
 
 def _page(

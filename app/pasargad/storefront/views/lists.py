@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from pasargad import flags
 from pasargad.catalog import listing, searching, selectors
 from pasargad.catalog.cards import cards_newest
 from pasargad.catalog.models import Category, Kind
@@ -149,7 +150,7 @@ def _rows(wanted: listing.Wanted, counts: listing.Counts, asked: Asked, size: in
 def _asked(request: HttpRequest) -> Asked:
     """Return what the address asks for; what makes no sense is an unknown page."""
     query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:LONGEST_QUERY]
-    if not settings.FEATURES.search:
+    if not flags.is_on("search"):
         query = ""
     number = request.GET.get("page", "1")
     sort = request.GET.get("sort", "best" if query else "newest")
