@@ -9,6 +9,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 INSTALLED_APPS = [
     "pasargad.background",
+    "pasargad.audit",
     "pasargad.ledger",
     "pasargad.accounts",
     "pasargad.catalog",
@@ -54,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "pasargad.storefront.middleware.OriginCheck",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "pasargad.audit.middleware.StaffActs",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

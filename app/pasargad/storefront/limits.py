@@ -17,18 +17,10 @@ from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
 from config.env import Rate
+from pasargad.clients import client_address
 
 logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponse]
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, as the outermost proxy of ours saw it: what others claim is not believed."""
-    trusted = settings.RATE_LIMITS.trusted_proxies
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    if trusted and len(hops) >= trusted:
-        return hops[-trusted]
-    return request.META.get("REMOTE_ADDR") or "unix"
 
 
 def too_many(request: HttpRequest, name: str, rate: Rate) -> int:
