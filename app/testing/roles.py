@@ -15,7 +15,7 @@ from django.db import connection
 from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
-# ruff: noqa: S105, S608, S701  # SQL, not HTML; passwords of a server that trusts its socket
+# ruff: noqa: S701  # SQL, not HTML
 OWNER, MIGRATOR, APP = "pasargad_owner", "pasargad_migrator", "pasargad_app"
 
 
@@ -57,7 +57,7 @@ def _sql(name: str) -> str:
     text = (ROOT / "roles/postgres/templates/database.sql.j2").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         ansible_managed="a test", postgres_owner_role=OWNER, postgres_migrator_role=MIGRATOR, postgres_app_role=APP,
-        postgres_db_name=name, postgres_migrator_password="x", postgres_app_password="x", pasargad_domain="",
+        postgres_db_name=name, postgres_migrator_password=name, postgres_app_password=name, pasargad_domain="",
         postgres_migrator_lock_timeout="100ms", postgres_app_statement_timeout="15s",
         postgres_app_idle_in_transaction_timeout="60s", postgres_extensions=["pg_trgm", "unaccent"],
     )  # fmt: skip

@@ -195,6 +195,7 @@ FEATURES = groups.read_features(env)
 BACKGROUND = groups.read_tasks(env)
 SERVER = groups.read_server(env)
 MONITORING = groups.read_monitoring(env)
+ANALYTICS = groups.read_analytics(env)
 
 STORAGE = groups.read_storage(env)
 STORAGES = {

@@ -130,7 +130,7 @@ def _logged_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: A
 
 
 def _login_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
-    """Note an attempt at the staff's door or at a staff account; what was typed may be a password, so it is not kept."""
+    """Note an attempt at the staff's door or at a staff account; what was typed may be a password and is not kept."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
