@@ -53,6 +53,10 @@ def _is_about_rights(sender: Any) -> bool:
 def _before_save(sender: Any, instance: models.Model, raw: bool = False, **kwargs: Any) -> None:
     if raw or not _watched(sender):
         return
+    written = kwargs.get("update_fields")
+    if acting_now() is None and written is not None and not RIGHTS & set(written):
+        # A shopper who logs in changes no rights: nothing is read for it.
+        return
     fields = [field.attname for field in sender._meta.concrete_fields]
     found = sender._base_manager.filter(pk=instance.pk).values(*fields).first() if instance.pk else None
     setattr(instance, _BEFORE, found)

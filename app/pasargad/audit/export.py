@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
 from .models import Entry
 
 COLUMNS = ("id", "at", "actor", "address", "action", "target_type", "target_id", "target", "changes", "request_id")
@@ -23,6 +25,14 @@ def safe_cell(value: Any) -> str:
 class _Echo:
     def write(self, value: str) -> str:
         return value
+
+
+def in_pages(entries: QuerySet[Entry], size: int = 1000) -> Iterator[Entry]:
+    """Yield entries in the order of their numbers, some at a time: no cursor of the server is kept open."""
+    last = 0
+    while page := list(entries.order_by("id").filter(id__gt=last)[:size]):
+        yield from page
+        last = page[-1].id
 
 
 def csv_rows(entries: Iterable[Entry]) -> Iterator[str]:

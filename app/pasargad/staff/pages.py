@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
@@ -275,5 +275,9 @@ def _require(request: HttpRequest, right: str) -> None:
         raise PermissionDenied
 
 
+class SeeOther(HttpResponseRedirect):
+    status_code = 303
+
+
 def _see_other(address: str) -> HttpResponse:
-    return HttpResponse(status=303, headers={"Location": address})
+    return SeeOther(address)

@@ -110,6 +110,7 @@ DAMAGES = {
 def test_whatever_a_superuser_changes_is_found(damage):
     write(4)
     as_superuser(damage)
+    assert chain_problems(slice_size=2) == chain_problems(), "wherever a slice ends"
     code, _, errors = verify()
     assert code == 1 and DAMAGES[damage] in errors
     assert chain_verify.call() > 0

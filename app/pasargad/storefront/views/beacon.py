@@ -34,7 +34,8 @@ def beacon(request: HttpRequest) -> HttpResponse:
     agent = request.headers.get("User-Agent", "")[:300]
     if request.headers.get("DNT") == "1" or request.headers.get("Sec-GPC") == "1" or is_bot(agent):
         return HttpResponse(status=204)
-    if int(request.headers.get("Content-Length") or 0) > LARGEST or len(request.body) > LARGEST:
+    length = request.headers.get("Content-Length") or "0"
+    if len(length) > 4 or not length.isdecimal() or int(length) > LARGEST or len(request.body) > LARGEST:
         return HttpResponse(status=413)
     if wait := too_many(request, "beacon", LIMIT):
         return HttpResponse(status=429, headers={"Retry-After": str(wait)})
@@ -57,9 +58,10 @@ def _view(told: Any, host: str) -> View | None:
     if found is not None and (not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < 1_000_000):
         raise ValueError
     try:
-        page = PAGES.get(resolve(path).url_name or "")
+        found_at = resolve(path)
     except Resolver404:
         return None
+    page = None if found_at.namespaces else PAGES.get(found_at.url_name or "")
     if page is None:
         return None
     wanted = clean_term(term) if page == Page.LIST else ""
