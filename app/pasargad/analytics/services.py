@@ -37,7 +37,9 @@ def figures_refresh() -> list[str]:
     """Renew every view of the figures, each in a transaction of its own; readers go on reading. Returns their names."""
     zone_keep()
     for view in VIEWS:
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # A worker may take longer than a page; whoever renews the same view already is not waited for long.
+            cursor.execute("SET LOCAL statement_timeout = '120s'; SET LOCAL lock_timeout = '5s'")
             cursor.execute("SELECT analytics_refresh(%s)", [view])
     return list(VIEWS)
 

@@ -19,7 +19,7 @@ from pasargad.audit.services import audit_record
 from pasargad.catalog.exceptions import CatalogError
 from pasargad.catalog.money import Money
 from pasargad.orders.exceptions import IllegalTransition, OrderRefused, ReturnRefused
-from pasargad.orders.models import Order
+from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import Dispute, PaymentAttempt, Refund
@@ -32,6 +32,7 @@ from pasargad.reviews.services import review_decide, review_reply
 from pasargad.shipments.exceptions import CarrierError, ShipmentRefused
 from pasargad.shipments.models import Shipment
 from pasargad.shipments.selectors import pieces_left
+from pasargad.shipments.services import SENDABLE
 
 from .forms import ConfirmForm, ReplyForm
 from .work import ORDER_STEPS, PARCEL_STEPS, Step, steps_for
@@ -67,7 +68,7 @@ def order_page(request: HttpRequest, order_id: int) -> HttpResponse:
         "view": order_view(order),
         "steps": [(name, step) for name, step in steps_for(user, ORDER_STEPS, order)],
         "may_refund": user.has_perm("payments.add_refund") and refundable(order) > 0,
-        "left": sum(pieces_left(order).values()),
+        "left": sum(to_pack(order).values()),
         "lines": _lines(order),
         "parcels": [(parcel, steps_for(user, PARCEL_STEPS, parcel)) for parcel in parcels],
         "returns": [
@@ -190,9 +191,9 @@ def picking_list(request: HttpRequest) -> HttpResponse:
     orders = _chosen(request)
     wanted: dict[str, dict[str, Any]] = {}
     for order in orders:
-        left = pieces_left(order)
+        left = to_pack(order)
         for line in order.lines.all():
-            if left[line.pk]:
+            if left.get(line.pk):
                 row = wanted.setdefault(line.sku, {"line": line, "pieces": 0, "orders": []})
                 row["pieces"] += left[line.pk]
                 row["orders"].append((order.number, left[line.pk]))
@@ -211,7 +212,7 @@ def packing_slips(request: HttpRequest) -> HttpResponse:
         for parcel in parcels:
             lines = [(row.quantity, row.order_line) for row in parcel.lines.all()]
             slips.append({"order": view, "parcel": parcel, "lines": lines})
-        left = pieces_left(order)
+        left = to_pack(order)
         if not parcels and any(left.values()):
             lines = [(left[line.pk], line) for line in order.lines.all() if left[line.pk]]
             slips.append({"order": view, "parcel": None, "lines": lines})
@@ -231,8 +232,13 @@ def _chosen(request: HttpRequest) -> list[Order]:
     return list(found)
 
 
+def to_pack(order: Order) -> dict[int, int]:
+    """Return how many pieces of each line wait for a parcel or a buyer; none of an order that does not stand."""
+    return pieces_left(order) if order.status in (*SENDABLE, Status.READY_FOR_PICKUP) else {}
+
+
 def _lines(order: Order) -> list[dict[str, Any]]:
-    left = pieces_left(order)
+    left = to_pack(order)
     return [
         {
             "line": line,

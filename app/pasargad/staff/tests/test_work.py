@@ -229,6 +229,9 @@ def test_the_picking_list_counts_what_is_not_packed(client):
     shown = text_of(answer.content.decode())
     assert "SKU-PICK" in shown and f"{first.number}: 2" in shown and f"{second.number}: 2" in shown
     assert "<strong>4</strong>" in answer.content.decode()
+    unpaid = make_order((variant, 1))
+    shown = client.get(reverse("admin:orders_order_picking"), {"orders": f"{unpaid.pk}"}).content.decode()
+    assert "packed already" in shown and "SKU-PICK" not in shown, "what is not paid is not taken from the shelf"
     assert Entry.objects.filter(action="began print_picking").exists()
 
 
