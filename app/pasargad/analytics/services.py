@@ -8,12 +8,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from .models import Zone
+from .models import PastHits, Zone
 
 VIEWS = (
     "analytics_traffic", "analytics_referrer", "analytics_search", "analytics_trade", "analytics_money",
     "analytics_seller", "analytics_coupon",
 )  # fmt: skip
+PAST_DAYS = 800
 # One statement: what is deleted is what is counted, or neither.
 DROP = """
 WITH gone AS (
@@ -64,4 +65,7 @@ def hits_drop(*, batch: int = 5000, batches: int = 50) -> int:
         dropped += count
         if count < batch:
             break
+    # Two years of the longest range and the one before it, and some days more.
+    old = PastHits.objects.filter(day__lt=timezone.localdate() - timedelta(days=PAST_DAYS)).order_by("day")
+    PastHits.objects.filter(pk__in=old.values("pk")[:batch]).delete()
     return dropped

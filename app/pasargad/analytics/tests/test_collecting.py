@@ -246,6 +246,16 @@ def test_old_views_are_dropped_in_batches_and_stay_counted(settings):
     assert all(row.visitors <= row.sessions <= row.views for row in past)
 
 
+def test_counts_that_no_page_shows_any_more_are_dropped_too():
+    for days in (799, 801, 2000):
+        PastHits.objects.create(day=timezone.localdate() - timedelta(days=days), page="home", found=False, views=1,
+                                visitors=1, sessions=1, steps=1)  # fmt: skip
+    services.hits_drop(batch=1)
+    assert PastHits.objects.count() == 2
+    services.hits_drop()
+    assert PastHits.objects.count() == 1
+
+
 def test_every_page_of_the_shop_carries_the_script_and_stays_the_same_for_all(client):
     product = make_product()
     for path in ("/", "/shop/", f"/p/{product.slug}/", "/cart/"):
