@@ -433,6 +433,20 @@ def read_privacy(env: Env) -> Privacy:
 
 
 @dataclass(frozen=True)
+class Analytics:
+    """Figures of the shop's own: raw views are dropped when they are old, and counted by day before."""
+
+    retention_days: int
+
+
+def read_analytics(env: Env) -> Analytics:
+    env.begin("analytics")
+    return Analytics(
+        retention_days=env.integer("ANALYTICS_RETENTION_DAYS", "how long single page views are kept", minimum=1)
+    )
+
+
+@dataclass(frozen=True)
 class Monitoring:
     """What the health and metrics pages need; `backup_status_file` is written by the backup job."""
 

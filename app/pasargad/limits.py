@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.cache import caches
-from django.http import HttpRequest
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
@@ -33,15 +32,6 @@ class Count:
     @property
     def exceeded(self) -> bool:
         return self.used > self.rate.limit
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, as the outermost proxy of ours saw it: what others claim is not believed."""
-    trusted = settings.RATE_LIMITS.trusted_proxies
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    if trusted and len(hops) >= trusted:
-        return hops[-trusted]
-    return request.META.get("REMOTE_ADDR") or "unix"
 
 
 def count(name: str, who: str, rate: Rate) -> Count | None:

@@ -197,6 +197,7 @@ BACKGROUND = groups.read_tasks(env)
 PRIVACY = groups.read_privacy(env)
 SERVER = groups.read_server(env)
 MONITORING = groups.read_monitoring(env)
+ANALYTICS = groups.read_analytics(env)
 
 STORAGE = groups.read_storage(env)
 STORAGES = {

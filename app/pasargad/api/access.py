@@ -11,7 +11,8 @@ from django.http import HttpRequest
 
 from config.env import Rate
 from pasargad.cart.selectors import cart_by_token
-from pasargad.limits import Count, client_address, count
+from pasargad.clients import client_address
+from pasargad.limits import Count, count
 from pasargad.orders.models import Order
 from pasargad.orders.selectors import order_by_token
 from pasargad.origins import is_ours

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import BaseModel
 
 from pasargad import flags
-from pasargad.limits import client_address
+from pasargad.clients import client_address
 
 from . import access, idempotency
 from .etags import etag_of, is_known

@@ -1,12 +1,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from . import selectors, services, shapes
-from .exceptions import ShapeRefused
+from .exceptions import OutOfStock, ShapeRefused
 from .models import (
     Attribute,
     AttributeChoice,
@@ -64,13 +68,25 @@ class CategoryAdmin(admin.ModelAdmin):
         services.category_save(obj)
 
 
+class VariantForm(forms.ModelForm):
+    class Meta:
+        model = Variant
+        fields = "__all__"
+
+    def save(self, commit: bool = True) -> Any:
+        self.instance.currency = self.instance.currency or settings.SHOP.currency
+        return super().save(commit)
+
+
 class VariantInline(admin.TabularInline):
     model = Variant
+    form = VariantForm
     extra = 0
     fields = ("sku", "name", "options", "color", "price_minor", "currency", "made_to_order", "lead_days",
               "lead_from_print_time", "weight_grams", "width_mm", "depth_mm", "height_mm", "print_minutes",
               "low_stock_from", "on_hand", "reserved", "position", "is_active")  # fmt: skip
-    readonly_fields = ("on_hand", "reserved")
+    # One shop, one currency: another one in a single row would be money nobody counts.
+    readonly_fields = ("on_hand", "reserved", "currency")
 
 
 class ImageForm(forms.ModelForm):
@@ -154,7 +170,7 @@ class ProductAdmin(admin.ModelAdmin):
             services.shape_remove(form.instance)
         services.product_refresh(form.instance)
 
-    @admin.action(description="Publish")
+    @admin.action(description="Publish", permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
         for product in queryset:
             services.product_publish(product)
@@ -186,19 +202,32 @@ class StockFilter(admin.SimpleListFilter):
 
 @admin.register(Variant)
 class VariantAdmin(ReadOnly):
-    list_display = ("sku", "product", "on_hand", "reserved", "low_stock_from", "made_to_order", "is_active")
+    list_display = ("sku", "product", "on_hand", "reserved", "low_stock_from", "made_to_order", "is_active", "adjust")
     list_filter = (StockFilter, "made_to_order", "is_active")
     list_select_related = ("product",)
     search_fields = ("sku", "product__name")
 
+    @admin.display(description="stock")
+    def adjust(self, variant: Variant) -> SafeString:
+        address = f"{reverse('admin:catalog_stockmovement_add')}?variant={variant.pk}"
+        return format_html('<a href="{}">Adjust<span class="visually-hidden"> {}</span></a>', address, variant.sku)
+
 
 class MovementForm(forms.ModelForm):
+    """What is sold and what comes back is written by orders; people receive and correct, and say why."""
+
+    BY_HAND = (StockMovement.Kind.RECEIVED, StockMovement.Kind.CORRECTED)
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in BY_HAND])
+    note = forms.CharField(label="Reason", max_length=200, help_text="For example: counted, broken, new batch.")
+
     def clean(self) -> dict[str, Any]:
         """Refuse what would leave less than is held; the service checks again when it writes."""
         cleaned = super().clean() or {}
         variant, quantity = cleaned.get("variant"), cleaned.get("quantity")
         if variant and quantity and variant.on_hand + quantity < variant.reserved:
             self.add_error("quantity", f"Only {variant.available} can leave: {variant.reserved} are held for orders.")
+        if quantity is not None and cleaned.get("kind") == StockMovement.Kind.RECEIVED and quantity < 0:
+            self.add_error("quantity", "What is received is counted upwards.")
         return cleaned
 
 
@@ -215,6 +244,13 @@ class StockMovementAdmin(ReadOnly):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("catalog.add_stockmovement")  # type: ignore[union-attr]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except OutOfStock:
+            self.message_user(request, "Orders took the pieces meanwhile. Nothing was changed.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: StockMovement, form: Any, change: bool) -> None:
         obj.pk = stock_move(obj.variant_id, obj.quantity, kind=obj.kind, note=obj.note).pk

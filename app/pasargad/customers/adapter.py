@@ -21,7 +21,7 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 
 from pasargad.accounts.services import email_claims_end
-from pasargad.storefront.limits import client_address
+from pasargad.clients import client_address
 
 from .mails import KIND_OF_NOTICE, account_mail
 

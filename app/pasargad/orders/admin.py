@@ -38,7 +38,8 @@ class OrderAdmin(admin.ModelAdmin):
 
     list_display = ("number", "placed_at", "status", "email", "delivery", "total")
     list_filter = ("status", "delivery", "placed_at")
-    search_fields = ("number", "email", "name")
+    search_fields = ("number", "email", "name", "lines__sku", "lines__product_name")
+    search_help_text = "Number, e-mail, name, SKU or article"
     date_hierarchy = "placed_at"
     inlines = (LineInline, EventInline)
     actions = ("start", "ready_for_pickup", "ship", "deliver")

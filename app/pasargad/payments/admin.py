@@ -101,7 +101,7 @@ class RefundAdmin(ReadOnly):
 
 @admin.register(Dispute)
 class DisputeAdmin(ReadOnly):
-    list_display = ("created_at", "attempt", "status", "amount_minor", "reason", "provider_id")
+    list_display = ("created_at", "due_at", "attempt", "status", "amount_minor", "reason", "provider_id")
     list_filter = ("status",)
     list_select_related = ("attempt",)
 
@@ -141,5 +141,6 @@ class ReturnRequestAdmin(ReadOnly):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         found = self.get_object(request, object_id)
-        steps = staff_views.steps_of(found) if isinstance(found, ReturnRequest) else []
+        open_steps = staff_views.steps_of(found) if isinstance(found, ReturnRequest) else []
+        steps = [step for step in open_steps if staff_views.may_do(request.user, step[0])]
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "steps": steps})

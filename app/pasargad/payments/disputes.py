@@ -46,8 +46,12 @@ def dispute_settle(case: Case) -> bool:
                 "currency": case.currency,
                 "status": status,
                 "reason": case.reason[:80],
+                "due_at": case.due_at,
             },
         )
+        if case.due_at and case.due_at != dispute.due_at:
+            # The bank may give more time without another status.
+            Dispute.objects.filter(pk=dispute.pk).update(due_at=case.due_at)
         if not fresh and RANK[status] <= RANK[Dispute.Status(dispute.status)]:
             return True
         dispute.status = status

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -85,9 +85,11 @@ class Case:
     currency: str
     intent_id: str
     reason: str
+    due_at: datetime | None = None
 
     @classmethod
     def read(cls, raw: dict[str, Any]) -> Case:
+        due = (raw.get("evidence_details") or {}).get("due_by")
         return cls(
             id=raw["id"],
             status=raw["status"],
@@ -95,6 +97,7 @@ class Case:
             currency=raw["currency"],
             intent_id=raw.get("payment_intent") or "",
             reason=raw.get("reason") or "",
+            due_at=datetime.fromtimestamp(due, UTC) if due else None,
         )
 
 

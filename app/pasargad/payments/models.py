@@ -162,6 +162,7 @@ class Dispute(models.Model):
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=10, choices=Status)
     reason = models.CharField(max_length=80, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True, help_text="Until when the bank takes our evidence")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from pasargad.catalog.money import Money
 
+from . import selectors
 from .models import Coupon, Promotion, Redemption
 
 COUNTED = ~Q(redemptions__state=Redemption.State.RELEASED)
@@ -34,12 +35,24 @@ class CouponInline(admin.TabularInline):
     readonly_fields = ("used",)
 
 
+class RunningFilter(admin.SimpleListFilter):
+    title = "running"
+    parameter_name = "running"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("now", "Now"), ("ending", "Ends within a week")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Promotion]) -> QuerySet[Promotion]:
+        wanted = {"now": selectors.promotions_running, "ending": selectors.promotions_ending}.get(self.value() or "")
+        return queryset.filter(pk__in=wanted().values("pk")) if wanted else queryset
+
+
 @admin.register(Promotion)
 class PromotionAdmin(admin.ModelAdmin):
     """The list is the report of use: how often, by how many customers, for how much."""
 
     list_display = ("name", "kind", "is_automatic", "is_active", "starts_at", "ends_at", "uses", "customers", "saved")
-    list_filter = ("is_active", "is_automatic", "kind")
+    list_filter = (RunningFilter, "is_active", "is_automatic", "kind")
     search_fields = ("name", "coupons__code")
     autocomplete_fields = ("categories",)
     raw_id_fields = ("products",)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from .models import Promotion
 from .rules import Offer
+
+ENDS_SOON = timedelta(days=7)
 
 # Parameters: coupon (code or ""), customer (key or "").
 RULES_SQL = """
@@ -48,3 +54,15 @@ def _offer(row: dict[str, Any]) -> Offer:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def promotions_running() -> QuerySet[Promotion]:
+    """Return what is open to shoppers at this moment."""
+    now = timezone.now()
+    started = Q(starts_at__isnull=True) | Q(starts_at__lte=now)
+    return Promotion.objects.filter(started, Q(ends_at__isnull=True) | Q(ends_at__gt=now), is_active=True)
+
+
+def promotions_ending() -> QuerySet[Promotion]:
+    """Return what runs now and will not within a week."""
+    return promotions_running().filter(ends_at__lte=timezone.now() + ENDS_SOON)

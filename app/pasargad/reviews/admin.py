@@ -27,7 +27,7 @@ class ReviewAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Review, form: Any, change: bool) -> None:
         """The status goes through the service, which counts; only the answer is written here."""
-        Review.objects.filter(pk=obj.pk).update(reply=obj.reply)
+        services.review_reply(obj.pk, obj.reply)
         services.review_decide(obj.pk, Status(obj.status), actor=str(request.user))
 
     def delete_model(self, request: HttpRequest, obj: Review) -> None:
@@ -37,12 +37,12 @@ class ReviewAdmin(admin.ModelAdmin):
         for pk in queryset.values_list("pk", flat=True):
             services.review_delete(pk)
 
-    @admin.action(description="Show these reviews")
+    @admin.action(description="Show these reviews", permissions=["change"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
         for pk in queryset.values_list("pk", flat=True):
             services.review_decide(pk, Status.APPROVED, actor=str(request.user))
 
-    @admin.action(description="Do not show these reviews")
+    @admin.action(description="Do not show these reviews", permissions=["change"])
     def reject(self, request: HttpRequest, queryset: QuerySet[Review]) -> None:
         for pk in queryset.values_list("pk", flat=True):
             services.review_decide(pk, Status.REJECTED, actor=str(request.user))

@@ -61,6 +61,16 @@ def review_decide(review_id: int, status: Status, *, actor: str) -> Review:
     return review
 
 
+def review_reply(review_id: int, reply: str) -> Review:
+    """Set the shop's answer below a review; an empty one takes it away."""
+    with transaction.atomic():
+        review = Review.objects.select_for_update().get(pk=review_id)
+        if review.reply != reply:
+            review.reply = reply
+            review.save(update_fields=["reply"])
+    return review
+
+
 def review_delete(review_id: int) -> None:
     """Delete a review and what it counted for."""
     with transaction.atomic():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.db.models import Sum
+
 from pasargad.orders.models import Order
 
-from .models import Shipment
+from .models import Shipment, ShipmentLine
 
 
 def shipments_of(order: Order) -> list[Shipment]:
@@ -17,3 +19,12 @@ def shipment_by_tracking(carrier: str, number: str) -> Shipment | None:
     """Return the parcel that a carrier means; of a number that came back to use, the latest."""
     found = Shipment.objects.filter(tracking_number=number, tracking_carrier__iexact=carrier)
     return found.exclude(tracking_number="").order_by("-id").first()
+
+
+def pieces_left(order: Order) -> dict[int, int]:
+    """Return how many pieces of each line are still to be packed: in no parcel yet, and not paid back."""
+    packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=Shipment.State.CANCELLED)
+    counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
+    return {
+        line.pk: max(0, line.quantity - line.refunded_quantity - counts.get(line.pk, 0)) for line in order.lines.all()
+    }

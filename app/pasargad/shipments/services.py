@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from pasargad.catalog.models import Variant
@@ -20,6 +19,7 @@ from .carriers.port import CarrierRate, Label, Parcel, Party, Tracking
 from .carriers.registry import carrier_of
 from .exceptions import CarrierError, CarrierRefused, ShipmentRefused
 from .models import Shipment, ShipmentLine, TrackingEvent
+from .selectors import pieces_left
 
 logger = logging.getLogger(__name__)
 State = Shipment.State
@@ -44,7 +44,7 @@ def shipment_prepare(order_id: int, *, quantities: Mapping[int, int] | None = No
         order = order_lock(order_id)
         if order.delivery != Delivery.SHIPPING or order.status not in SENDABLE:
             raise ShipmentRefused(f"{order.number} has nothing to send: it is {order.get_status_display().lower()}.")
-        left = _left(order)
+        left = pieces_left(order)
         wanted = {pk: count for pk, count in (quantities or left).items() if count}
         if not wanted or any(count < 0 or count > left.get(pk, 0) for pk, count in wanted.items()):
             raise ShipmentRefused(f"{order.number} has not so many pieces left to pack.")
@@ -172,21 +172,12 @@ def _follow(shipment: Shipment) -> None:
 def _advance_order(order: Order, actor: str) -> None:
     """Move an order on when all its pieces have left, and when all have arrived."""
     parcels = [shipment.state for shipment in order.shipments.all() if shipment.state != State.CANCELLED]
-    if any(_left(order).values()) or not parcels or any(state in NOT_SENT for state in parcels):
+    if any(pieces_left(order).values()) or not parcels or any(state in NOT_SENT for state in parcels):
         return
     if order.status in (Status.PAID, Status.PROCESSING):
         order_move(order, Status.SHIPPED, actor=actor)
     if order.status == Status.SHIPPED and all(state == State.DELIVERED for state in parcels):
         order_move(order, Status.DELIVERED, actor=actor)
-
-
-def _left(order: Order) -> dict[int, int]:
-    """Return how many pieces of each line are still to be packed: in no parcel yet, and not paid back."""
-    packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=State.CANCELLED)
-    counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
-    return {
-        line.pk: max(0, line.quantity - line.refunded_quantity - counts.get(line.pk, 0)) for line in order.lines.all()
-    }
 
 
 def _bought(shipment: Shipment, label: Label) -> None:

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from config.env import Rate
-from pasargad.limits import client_address, count
+from pasargad.clients import client_address
+from pasargad.limits import count
 
 View = Callable[..., HttpResponse]
 

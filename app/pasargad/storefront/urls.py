@@ -1,6 +1,20 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, compare, coupons, info, lists, orders, returns, reviews, sitemap, wishlist
+from .views import (
+    beacon,
+    cart,
+    catalog,
+    checkout,
+    compare,
+    coupons,
+    info,
+    lists,
+    orders,
+    returns,
+    reviews,
+    sitemap,
+    wishlist,
+)
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
@@ -33,6 +47,7 @@ urlpatterns = [
     re_path(rf"{ORDER}/returns/$", returns.order_returns, name="order_returns"),
     re_path(rf"{ORDER}/returns/(?P<number>\d{{1,4}})/withdraw/$", returns.return_withdraw, name="return_withdraw"),
     path("info/<slug:page>/", info.info, name="info"),
+    path("seen/view/", beacon.beacon, name="beacon"),
     path("health/warm", info.warm, name="health_warm"),
     path("sitemap.xml", sitemap.index, name="sitemap"),
     path("sitemap-pages.xml", sitemap.pages, name="sitemap_pages"),
