@@ -1,6 +1,20 @@
 from django.urls import path, re_path
 
-from .views import cart, catalog, checkout, compare, coupons, info, lists, orders, returns, reviews, sitemap, wishlist
+from .views import (
+    cart,
+    catalog,
+    checkout,
+    compare,
+    coupons,
+    info,
+    installing,
+    lists,
+    orders,
+    returns,
+    reviews,
+    sitemap,
+    wishlist,
+)
 
 ORDER = r"^orders/(?P<token>[0-9a-f]{32})"
 
@@ -16,6 +30,9 @@ urlpatterns = [
     path("wishlist/", wishlist.wishlist, name="wishlist"),
     path("wishlist/add/", wishlist.wishlist_add, name="wishlist_add"),
     path("wishlist/remove/", wishlist.wishlist_remove, name="wishlist_remove"),
+    path("manifest.webmanifest", installing.manifest, name="manifest"),
+    path("sw.js", installing.service_worker, name="service_worker"),
+    path("offline/", installing.offline, name="offline"),
     path("cart/", cart.cart, name="cart"),
     path("cart/add/", cart.cart_add, name="cart_add"),
     path("cart/lines/<int:line_id>/", cart.cart_line, name="cart_line"),

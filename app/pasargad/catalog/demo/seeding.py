@@ -16,11 +16,11 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from ..indexing import index_products
-from ..models import Category, Product, ProductImage, StockMovement, Variant
+from ..models import Category, Product, ProductImage, ProductModel, StockMovement, Variant
 from ..selectors import NAVIGATION_KEY
-from ..services import category_save, image_add, product_publish, product_refresh
+from ..services import category_save, image_add, product_publish, product_refresh, shape_set
 from ..stock import stock_move
-from . import pictures
+from . import pictures, solid
 from .catalogue import Catalogue, Good
 from .palette import FILAMENTS
 
@@ -45,9 +45,13 @@ def seed(catalogue: Catalogue) -> Iterator[Good]:
             # Published one after the other, mixed over the shelves, so that “newest” shows a bit of everything.
             age = timedelta(days=8 + place * 7 % len(catalogue.goods) * 5)
             product = add_good(good, categories[good.shelf.slug], now - age)
-        if product.images.count() < PICTURES:
+        if product.images.count() < PICTURES or (good.featured and not shaped(product)):
             yield good
     cache.delete(NAVIGATION_KEY)
+
+
+def shaped(product: Product) -> bool:
+    return ProductModel.objects.filter(product=product).exists()
 
 
 @transaction.atomic
@@ -108,6 +112,8 @@ def draw_pictures(goods: list[Good]) -> Iterator[Good]:
             product = Product.objects.get(slug=good.slug)
             for place, (alt, content, rendered) in enumerate(drawn):
                 image_add(product=product, content=content, alt=alt, position=place, rendered=rendered)
+            if good.featured:
+                shape_set(product=product, content=solid.model(good))
             product_refresh(product)
             yield good
 

@@ -99,7 +99,8 @@ def test_the_first_page_says_who_runs_the_shop(client, settings):
     [data] = re.findall(r'ld\+json">(.*?)</script>', page, re.DOTALL)
     organization, site = json.loads(data)["@graph"]
     assert organization["name"] == settings.BUSINESS.name and organization["logo"].startswith("http")
-    assert site["potentialAction"]["@type"] == "SearchAction"
+    assert organization["hasMerchantReturnPolicy"]["merchantReturnDays"] == 30
+    assert site["inLanguage"] == "en"
 
 
 def test_every_page_has_a_canonical_address_and_social_tags(client, settings):
