@@ -1,8 +1,8 @@
 """Proves the shop's pages: `python -m tests.pages [--only NAME ...] [--goods N]`; the last line is JSON.
 
 Serves the shop as a host does, and holds every page against axe, the Nu HTML checker, a crawler, the rules of
-structured data, Lighthouse and a keyboard. Pictures of all pages and all findings are left in test-results/pages/. Ends with 1 if
-there is any finding.
+structured data, Lighthouse and a keyboard. Pictures of all pages and all findings are left in test-results/pages/.
+Ends with 1 if there is any finding.
 """
 
 from __future__ import annotations

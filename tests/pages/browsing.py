@@ -38,8 +38,11 @@ def persistent(room: Room, profile: Path, port: int) -> Iterator[BrowserContext]
 
 
 def fill_cart(context: BrowserContext, room: Room) -> str:
-    """Put something into the cart of a context; returns its cookies, as a header has them."""
+    """Put something into the cart and on the wish list of a context; returns its cookies, as a header has them."""
     page = context.new_page()
+    page.goto(f"{room.url}/p/{room.stock['other']}/")
+    page.get_by_role("button", name="Save for later").click()
+    page.wait_for_url("**/wishlist/**")
     page.goto(f"{room.url}/p/{room.stock['product']}/?variant={room.stock['sku']}")
     page.get_by_role("button", name="Add to cart").click()
     page.wait_for_url("**/cart/?done=added")

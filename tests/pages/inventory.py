@@ -11,7 +11,7 @@ from .room import Room
 
 INFO = ("about", "shipping", "returns", "privacy", "terms", "contact")
 # Marked so that search engines leave them out; every other page must be open to them.
-HIDDEN = ("cart", "checkout", "order", "wishlist", "compare", "find", "offline", "filtered", "pay", "error")
+HIDDEN = ("cart", "checkout", "order", "wishlist", "compare", "find", "offline", "filtered", "search", "pay", "error")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def sheets(room: Room) -> list[Sheet]:
         Sheet("compare", f"/compare/?p={stock['product']}&p={stock['other']}"),
         Sheet("compare-empty", "/compare/"),
         Sheet("wishlist-empty", "/wishlist/"),
+        Sheet("wishlist", "/wishlist/", filled=True),
         Sheet("cart-empty", "/cart/"),
         Sheet("cart", "/cart/", filled=True),
         Sheet("checkout", "/checkout/", filled=True),
@@ -67,6 +68,6 @@ def misplaced(sheet: Sheet, answer: Answer) -> Iterator[Finding]:
     if answer.status != sheet.status:
         yield Finding(sheet.name, "status", f"{answer.status} instead of {sheet.status}")
     kept_out = '<meta name="robots" content="noindex' in answer.text
-    if sheet.hidden is not kept_out:
+    if sheet.status == 200 and sheet.hidden is not kept_out:
         word = "is kept from search engines" if kept_out else "may be found"
         yield Finding(sheet.name, "robots", f"{word}; it should be the other way round")

@@ -19,7 +19,7 @@ def errors(pages: Mapping[str, str], directory: Path, vnu: Path) -> Iterator[Fin
     for number, (name, text) in enumerate(pages.items()):
         path = directory / f"{number:03d}.html"
         path.write_text(text, encoding="utf-8")
-        names[path.as_uri()] = name
+        names[path.name] = name
     command = ["java", "-Xss1024k", "-jar", str(vnu), "--exit-zero-always", "--format", "json", "--stdout"]
     done = subprocess.run(
         [*command, *map(str, sorted(directory.glob("*.html")))],
@@ -29,4 +29,4 @@ def errors(pages: Mapping[str, str], directory: Path, vnu: Path) -> Iterator[Fin
         if message["type"] == "info" and message.get("subType") != "warning":
             continue
         place = f"line {message.get('lastLine', '?')}: {message['message']} {message.get('extract', '')!r}"
-        yield Finding(names.get(message.get("url", ""), "?"), f"html {message['type']}", place)
+        yield Finding(names.get(str(message.get("url")).rpartition("/")[2], "?"), f"html {message['type']}", place)
