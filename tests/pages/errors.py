@@ -59,8 +59,7 @@ def shown(context: BrowserContext, room: Room) -> Iterator[tuple[str, Page]]:
     """Show every error page in a browser, with the shop's own styles."""
     for name, text in texts(room).items():
         page = context.new_page()
-        page.route(
-            f"{room.url}/shown-by-a-test/", lambda route, text=text: route.fulfill(body=text, content_type="text/html")
-        )
-        page.goto(f"{room.url}/shown-by-a-test/")
+        address = f"{room.url}/shown-by-a-test/"
+        page.route(address, lambda route, _, text=text: route.fulfill(body=text, content_type="text/html"))
+        page.goto(address)
         yield name, page
