@@ -65,6 +65,7 @@
   for (const button of document.querySelectorAll("button[data-viewer]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
+      if (button.hasAttribute("aria-busy")) return;
       button.setAttribute("aria-busy", "true");
       try {
         await (await import(button.dataset.viewer)).open(button);

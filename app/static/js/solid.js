@@ -106,6 +106,7 @@ const JSON_CHUNK = 0x4e4f534a;
 const BINARY_CHUNK = 0x004e4942;
 const MOST_VERTICES = 4_000_000;
 const DEEPEST = 64;
+const MOST_NODES = 20_000;
 const ARRAYS = { 5120: Int8Array, 5121: Uint8Array, 5122: Int16Array, 5123: Uint16Array, 5125: Uint32Array, 5126: Float32Array };
 const PARTS = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4 };
 const LARGEST = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
@@ -116,7 +117,8 @@ async function read(content) {
   if ((told.extensionsRequired || []).length) throw new Error("the model needs extensions that are not known here");
   const pieces = [];
   const scene = told.scenes?.[told.scene || 0] || { nodes: (told.nodes || []).map((_, number) => number) };
-  for (const node of scene.nodes || []) visit(told, binary, node, identity(), pieces, 0);
+  const visited = { nodes: 0 };
+  for (const node of scene.nodes || []) visit(told, binary, node, identity(), pieces, 0, visited);
   if (!pieces.length) throw new Error("the model has no triangles");
   if (pieces.reduce((sum, piece) => sum + piece.positions.length / 3, 0) > MOST_VERTICES) throw new Error("the model is too large");
   for (const piece of pieces) if (piece.image !== undefined) piece.picture = await picture(told, binary, piece.image);
@@ -139,14 +141,15 @@ function chunks(content) {
   return { told, binary };
 }
 
-function visit(told, binary, number, above, pieces, depth) {
+function visit(told, binary, number, above, pieces, depth, visited) {
   const node = told.nodes[number];
-  if (depth > DEEPEST) throw new Error("the model's parts hang too deep");
+  // Parts may hang in several places: a small file could name more of them than there is time for.
+  if (depth > DEEPEST || ++visited.nodes > MOST_NODES) throw new Error("the model has too many parts");
   const place = times(above, node.matrix || matrixOf(node));
   for (const primitive of told.meshes[node.mesh]?.primitives || []) {
     if ((primitive.mode ?? 4) === 4) pieces.push(piece(told, binary, primitive, place));
   }
-  for (const child of node.children || []) visit(told, binary, child, place, pieces, depth + 1);
+  for (const child of node.children || []) visit(told, binary, child, place, pieces, depth + 1, visited);
 }
 
 function piece(told, binary, primitive, place) {
@@ -179,15 +182,17 @@ function values(told, binary, number, whole = false) {
   const end = start + stride * (accessor.count - 1) + parts * Kind.BYTES_PER_ELEMENT;
   if (end > binary.byteOffset + binary.byteLength) throw new Error("an accessor reaches over the end");
   const scale = whole || !accessor.normalized ? 1 : 1 / (LARGEST[accessor.componentType] || 1);
-  const out = whole ? new Uint32Array(accessor.count * parts) : new Float32Array(accessor.count * parts);
-  // A copy of each: a view must begin on a multiple of its element's size, which nothing here guarantees.
   const bytes = new Uint8Array(binary.buffer);
-  for (let at = 0; at < accessor.count; at++) {
-    const from = start + at * stride;
-    const one = new Kind(bytes.slice(from, from + parts * Kind.BYTES_PER_ELEMENT).buffer);
-    for (let part = 0; part < parts; part++) out[at * parts + part] = one[part] * scale;
+  // Copies: a view must begin on a multiple of its element's size, which nothing here guarantees.
+  let found = new Kind(accessor.count * parts);
+  if (stride === parts * Kind.BYTES_PER_ELEMENT) found = new Kind(bytes.slice(start, end).buffer);
+  else {
+    for (let at = 0; at < accessor.count; at++) {
+      const from = start + at * stride;
+      found.set(new Kind(bytes.slice(from, from + parts * Kind.BYTES_PER_ELEMENT).buffer), at * parts);
+    }
   }
-  return out;
+  return whole ? Uint32Array.from(found) : Float32Array.from(found, (value) => value * scale);
 }
 
 async function picture(told, binary, number) {
