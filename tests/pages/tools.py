@@ -45,7 +45,7 @@ def install() -> Tools:
         if shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin") is None:
             raise ToolMissing(f"{program} is not installed. Run: bin/setup --tests")
     if shutil.which("npm") is None:
-        raise ToolMissing("npm is not installed. Run: apt-get install --no-install-recommends nodejs npm")
+        raise ToolMissing("npm is not installed. Run: bin/setup --tests")
     CACHE.mkdir(parents=True, exist_ok=True)
     lock = (HERE / "package-lock.json").read_bytes() + (HERE / "package.json").read_bytes()
     wanted, stamp = hashlib.sha256(lock).hexdigest(), CACHE / "stamp"
