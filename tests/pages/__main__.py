@@ -86,6 +86,9 @@ class Proof:
         if width == accessibility.WIDTHS[0]:
             for scheme in accessibility.SCHEMES:
                 page.emulate_media(color_scheme=scheme)
+                # Pictures further down are fetched when somebody comes near them.
+                page.evaluate("document.querySelectorAll('img').forEach((img) => { img.loading = 'eager'; })")
+                page.wait_for_load_state("networkidle")
                 path = RESULTS / "screenshots" / f"{name}-{scheme}.png"
                 page.screenshot(path=path, full_page=True)
         return found

@@ -107,7 +107,7 @@ def _page(
         "images": pictures,
         "variants": shown,
         "selected": next(view for view in shown if view.selected),
-        "sold_out": len(shown) == 1 and not shown[0].stock.buyable,
+        "sold_out": not any(view.stock.buyable for view in shown),
         "form": form or SimpleLazyObject(AddToCartForm),
         "problems": render_to_string("storefront/parts/refused.html", {"form": form}) if form else "",
         "quantity_field": _field(form) if form else _empty_field(settings.SHOP.cart_max_quantity, get_language()),
