@@ -37,6 +37,8 @@ def main(goods: int, directory: Path) -> dict[str, Any]:
     chosen = replace(whole, goods=whole.goods[:goods]) if goods else whole
     for _ in seeding.draw_pictures(list(seeding.seed(chosen))):
         pass
+    for _ in seeding.add_shapes(chosen):
+        pass
     told = products()
     told["orders"] = {name: order.token for name, order in orders().items()}
     told["mails"] = mails(directory / "mails")

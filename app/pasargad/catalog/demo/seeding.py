@@ -45,13 +45,9 @@ def seed(catalogue: Catalogue) -> Iterator[Good]:
             # Published one after the other, mixed over the shelves, so that “newest” shows a bit of everything.
             age = timedelta(days=8 + place * 7 % len(catalogue.goods) * 5)
             product = add_good(good, categories[good.shelf.slug], now - age)
-        if product.images.count() < PICTURES or (good.featured and not shaped(product)):
+        if product.images.count() < PICTURES:
             yield good
     cache.delete(NAVIGATION_KEY)
-
-
-def shaped(product: Product) -> bool:
-    return ProductModel.objects.filter(product=product).exists()
 
 
 @transaction.atomic
@@ -112,9 +108,16 @@ def draw_pictures(goods: list[Good]) -> Iterator[Good]:
             product = Product.objects.get(slug=good.slug)
             for place, (alt, content, rendered) in enumerate(drawn):
                 image_add(product=product, content=content, alt=alt, position=place, rendered=rendered)
-            if good.featured:
-                shape_set(product=product, content=solid.model(good))
             product_refresh(product)
+            yield good
+
+
+def add_shapes(catalogue: Catalogue) -> Iterator[Good]:
+    """Store the shape of each featured good that has none; yields the good when it is done."""
+    shaped = set(ProductModel.objects.values_list("product__slug", flat=True))
+    for good in catalogue.goods:
+        if good.featured and good.slug not in shaped:
+            shape_set(product=Product.objects.get(slug=good.slug), content=solid.model(good))
             yield good
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import struct
 from array import array
+from dataclasses import replace
 
 import pytest
 
 from pasargad.catalog import shapes
-from pasargad.catalog.demo import catalogue, solid
+from pasargad.catalog.demo import catalogue, seeding, solid
+from pasargad.catalog.models import ProductModel
 
 GOODS = [good for good in catalogue.load().goods if good.featured]
 LARGEST = 1_000_000
@@ -52,3 +54,13 @@ def test_rows_and_columns_are_thinned_and_their_ends_kept():
     assert solid.thinned(list(range(10))) == list(range(10))
     assert solid.thinned(list(range(30)))[-1] == 29
     assert solid.thinned(list(range(31)))[-2:] == [28, 30]
+
+
+@pytest.mark.django_db
+def test_featured_goods_get_their_shape_once():
+    whole = catalogue.load()
+    few = replace(whole, goods=tuple(good for good in whole.goods if good.featured)[:2])
+    drawn = list(seeding.seed(few))
+    assert [good.slug for good in seeding.add_shapes(few)] == [good.slug for good in drawn]
+    assert list(seeding.add_shapes(few)) == []
+    assert ProductModel.objects.count() == 2
