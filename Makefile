@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock lint test test-kill test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock lint test test-pages test-kill test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -37,6 +37,10 @@ test: ## Run every test with everything it needs (about 40 minutes on two cores)
 test-hosts: ## Run only the tests that boot hosts: the lab, Molecule, the deployed shop
 	@bin/setup --tests
 	@.venv/bin/python -m tests.run lab molecule e2e
+
+test-pages: ## Prove the shop's pages: axe, HTML, links, structured data, Lighthouse, keyboard, pictures
+	@bin/setup --tests
+	@.venv/bin/python -m tests.pages $(ARGS)
 
 test-idempotence: setup ## Prove that nothing to do changes nothing, and that --check tells the truth
 	@.venv/bin/python -m tests.idempotence.run

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from pasargad.catalog.selectors import ProductDetail
+from pasargad.orders.returns import RETURN_DAYS
 
 from .presenting import Crumb, Picture, VariantView, rating
 
@@ -30,6 +31,7 @@ def product_data(
     described: dict[str, Any] = {
         "@type": "Product",
         "@id": f"{settings.SITE_URL}/p/{product.slug}/",
+        "url": f"{settings.SITE_URL}/p/{product.slug}/",
         "name": product.name,
         "description": product.summary or product.description[:300],
         "image": [absolute(picture.src) for picture in pictures],
@@ -58,6 +60,7 @@ def _offer(variant: VariantView) -> dict[str, Any]:
         "priceCurrency": variant.price.currency.upper(),
         "availability": AVAILABILITY[variant.stock.state],
         "itemCondition": "https://schema.org/NewCondition",
+        "seller": {"@id": f"{settings.SITE_URL}/#organization"},
     }
 
 
@@ -72,11 +75,11 @@ def breadcrumb_list(crumbs: Sequence[Crumb]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def organization_data(site_url: str, business: Any, logo: str) -> str:
-    """Return JSON-LD of who runs the shop and how it is searched, for the first page."""
+def organization_data(site_url: str, business: Any, logo: str, countries: tuple[str, ...], language: str) -> str:
+    """Return JSON-LD of who runs the shop, and how goods come back, for the first page."""
     address = business.address
     organization = {
-        "@type": "Organization",
+        "@type": "OnlineStore",
         "@id": f"{site_url}/#organization",
         "name": business.name,
         "legalName": business.legal_name or business.name,
@@ -92,6 +95,14 @@ def organization_data(site_url: str, business: Any, logo: str) -> str:
             "postalCode": address.zip,
             "addressCountry": address.country,
         },
+        "hasMerchantReturnPolicy": {
+            "@type": "MerchantReturnPolicy",
+            "applicableCountry": list(countries),
+            "returnPolicyCategory": "https://schema.org/MerchantReturnFiniteReturnWindow",
+            "merchantReturnDays": RETURN_DAYS,
+            "returnMethod": "https://schema.org/ReturnByMail",
+            "merchantReturnLink": f"{site_url}/info/returns/",
+        },
     }
     site = {
         "@type": "WebSite",
@@ -99,11 +110,7 @@ def organization_data(site_url: str, business: Any, logo: str) -> str:
         "url": f"{site_url}/",
         "name": business.name,
         "publisher": {"@id": f"{site_url}/#organization"},
-        "potentialAction": {
-            "@type": "SearchAction",
-            "target": f"{site_url}/shop/?q={{search_term_string}}",
-            "query-input": "required name=search_term_string",
-        },
+        "inLanguage": language,
     }
     return as_script([organization, site])
 

@@ -4,6 +4,7 @@
   const depends = new Set(["country", "state", "zip", "delivery", "method", "point"]);
   const parts = ["ways", "review-box"];
   let latest = 0;
+  document.querySelector(".update").hidden = true;
 
   form.addEventListener("change", async (event) => {
     if (!depends.has(event.target.name)) return;

@@ -62,6 +62,23 @@
     show();
   }
 
+  // Nothing depends on it: without it the shop only cannot be read without a network.
+  if ("serviceWorker" in navigator) addEventListener("load", () => navigator.serviceWorker.register("/sw.js").catch(() => {}));
+
+  for (const button of document.querySelectorAll("button[data-viewer]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      if (button.hasAttribute("aria-busy")) return;
+      button.setAttribute("aria-busy", "true");
+      try {
+        await (await import(button.dataset.viewer)).open(button);
+      } catch {
+        location.href = button.dataset.model; // The file itself, as without scripts.
+      }
+      button.removeAttribute("aria-busy");
+    });
+  }
+
   const waiting = document.querySelector("[data-refresh-seconds]");
   if (waiting) setTimeout(() => location.reload(), 1000 * Number(waiting.dataset.refreshSeconds));
 })();

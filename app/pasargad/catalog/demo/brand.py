@@ -65,9 +65,12 @@ def draw_icons(folder: Path) -> None:
     for name, size, paper in (
         ("favicon-32.png", 32, None),
         ("apple-touch-icon.png", 180, LIGHT),
+        ("icon-192.png", 192, LIGHT),
         ("icon-512.png", 512, LIGHT),
     ):
         icon(size, paper).save(folder / name, optimize=True)
+    # A launcher may cut a circle out of it: what matters stays within four fifths of the width.
+    icon(512, LIGHT, margin=0.24).save(folder / "icon-maskable-512.png", optimize=True)
 
 
 def arch(outer: int, inner: int) -> str:
@@ -76,11 +79,11 @@ def arch(outer: int, inner: int) -> str:
     return f"{line}h-{outer - inner}V20a{inner} {inner} 0 0 0-{2 * inner} 0v18z" if inner else f"{line}z"
 
 
-def icon(size: int, paper: tuple[int, int, int] | None) -> Image.Image:
+def icon(size: int, paper: tuple[int, int, int] | None, margin: float = 0.14) -> Image.Image:
     big = size * 4
     image = Image.new("RGBA", (big, big), (*paper, 255) if paper else (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
-    margin = 0.14 if paper else 0.0
+    margin = margin if paper else 0.0
     k = big * (1 - 2 * margin) / 40
     x0 = big / 2
     y0 = big * margin + 20 * k

@@ -16,11 +16,11 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from ..indexing import index_products
-from ..models import Category, Product, ProductImage, StockMovement, Variant
+from ..models import Category, Product, ProductImage, ProductModel, StockMovement, Variant
 from ..selectors import NAVIGATION_KEY
-from ..services import category_save, image_add, product_publish, product_refresh
+from ..services import category_save, image_add, product_publish, product_refresh, shape_set
 from ..stock import stock_move
-from . import pictures
+from . import pictures, solid
 from .catalogue import Catalogue, Good
 from .palette import FILAMENTS
 
@@ -109,6 +109,15 @@ def draw_pictures(goods: list[Good]) -> Iterator[Good]:
             for place, (alt, content, rendered) in enumerate(drawn):
                 image_add(product=product, content=content, alt=alt, position=place, rendered=rendered)
             product_refresh(product)
+            yield good
+
+
+def add_shapes(catalogue: Catalogue) -> Iterator[Good]:
+    """Store the shape of each featured good that has none; yields the good when it is done."""
+    shaped = set(ProductModel.objects.values_list("product__slug", flat=True))
+    for good in catalogue.goods:
+        if good.featured and good.slug not in shaped:
+            shape_set(product=Product.objects.get(slug=good.slug), content=solid.model(good))
             yield good
 
 

@@ -99,7 +99,8 @@ def test_the_first_page_says_who_runs_the_shop(client, settings):
     [data] = re.findall(r'ld\+json">(.*?)</script>', page, re.DOTALL)
     organization, site = json.loads(data)["@graph"]
     assert organization["name"] == settings.BUSINESS.name and organization["logo"].startswith("http")
-    assert site["potentialAction"]["@type"] == "SearchAction"
+    assert organization["hasMerchantReturnPolicy"]["merchantReturnDays"] == 30
+    assert site["inLanguage"] == "en"
 
 
 def test_every_page_has_a_canonical_address_and_social_tags(client, settings):
@@ -148,3 +149,14 @@ def test_a_new_product_is_marked_and_then_is_not(client):
     assert 'class="flag"' in client.get("/shop/").content.decode()
     Product.objects.filter(pk=variant.product_id).update(published_at=timezone.now() - timedelta(days=31))
     assert 'class="flag"' not in client.get("/shop/").content.decode()
+
+
+def test_a_product_whose_variants_are_all_sold_offers_no_cart(client):
+    product = make_product(name="Cloud")
+    for _ in range(2):
+        make_variant(product=product, stock=0)
+    page = client.get(f"/p/{product.slug}/").content.decode()
+    assert "disabled>Sold out</button>" in page
+    assert "Add to cart" not in page and "Leaves our workshop" not in page
+    make_variant(product=product, stock=1)
+    assert "Add to cart" in client.get(f"/p/{product.slug}/").content.decode()

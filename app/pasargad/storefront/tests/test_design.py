@@ -51,9 +51,3 @@ def test_style_stays_small_and_knows_no_left_and_right():
     assert not re.search(
         r"(margin|padding|border|inset)-(left|right)|(?<![-\w])(left|right):|text-align: (left|right)", text
     )
-
-
-@pytest.mark.parametrize("name", ["50x.html", "maintenance.html"])
-def test_proxy_pages_need_nothing_else(name: str):
-    text = (STATIC / "errors" / name).read_text(encoding="utf-8")
-    assert not re.search(r"<script|<link|src=|url\(", text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from csp.constants import SELF
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,6 +25,7 @@ from pasargad.catalog.models import Kind
 from pasargad.catalog.selectors import ProductDetail, VariantRow
 from pasargad.recommendations.selectors import recommended_for
 from pasargad.reviews.selectors import reviews_of
+from pasargad.shipping.selectors import promise_kept
 
 from .. import presenting
 from ..caching import shared
@@ -52,7 +55,13 @@ def home(request: HttpRequest) -> HttpResponse:
         "newest": [presenting.card(row) for row in newest],
         "categories": shelves,
         "navigation": shelves,
-        "structured_data": organization_data(settings.SITE_URL, settings.BUSINESS, static("img/share.jpg")),
+        "structured_data": organization_data(
+            settings.SITE_URL,
+            settings.BUSINESS,
+            static("img/icon-512.png"),
+            tuple(promise_kept().countries),
+            get_language() or settings.LANGUAGE_CODE,
+        ),
     }
     return render(request, "storefront/home.html", context)
 
@@ -98,7 +107,7 @@ def _page(
         "images": pictures,
         "variants": shown,
         "selected": next(view for view in shown if view.selected),
-        "sold_out": len(shown) == 1 and not shown[0].stock.buyable,
+        "sold_out": not any(view.stock.buyable for view in shown),
         "form": form or SimpleLazyObject(AddToCartForm),
         "problems": render_to_string("storefront/parts/refused.html", {"form": form}) if form else "",
         "quantity_field": _field(form) if form else _empty_field(settings.SHOP.cart_max_quantity, get_language()),
@@ -111,7 +120,17 @@ def _page(
         "facts": facts_of(product, chosen),
         "structured_data": product_data(product, shown, pictures, trail),
     }
-    return render(request, "storefront/product.html", context, status=status)
+    response = render(request, "storefront/product.html", context, status=status)
+    if origin := _origin(str(context["shape_url"])):
+        # The viewer fetches the shape; where uploads lie in a bucket, that is another origin than ours.
+        response._csp_update = {"connect-src": [SELF, origin]}  # type: ignore[attr-defined]
+    return response
+
+
+def _origin(url: str) -> str:
+    """Return the origin that an address names; a path names none."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def _field(form: AddToCartForm) -> SafeString:

@@ -24,6 +24,7 @@ from ..caching import shared
 from ..limits import limited
 from ..paging import Parameters, address, paginate
 from ..presenting import Choice, Crumb
+from ..structured import as_script, breadcrumb_list
 
 SORT_LABELS = {
     "best": gettext_lazy("Best match"),
@@ -116,6 +117,7 @@ def _list(request: HttpRequest, category: Category | None) -> HttpResponse:
         "title": _title(category, asked.query),
         "category": category,
         "breadcrumbs": crumbs(way) if category else [],
+        "structured_data": as_script([breadcrumb_list(crumbs(way))]) if category else "",
         "navigation": presenting.nodes(tree),
         "categories": presenting.nodes(below),
         "cards": [presenting.card(row) for row in rows],

@@ -29,6 +29,8 @@ class Command(BaseCommand):
         missing = list(seeding.seed(goods))
         for done, good in enumerate(seeding.draw_pictures(missing) if missing else (), start=1):
             self.say(f"drawn {done}/{len(missing)}: {good.name}", options)
+        for good in seeding.add_shapes(goods):
+            self.say(f"modelled {good.name}", options)
         for made in seeding.multiply(goods, products):
             self.say(f"copied {made}", options)
         total = Product.objects.count()
