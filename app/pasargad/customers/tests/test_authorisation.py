@@ -48,9 +48,11 @@ ANYBODY = _words("""
     account/google/login/ account/google/login/callback/ account/google/login/token/
     account/facebook/login/ account/facebook/login/callback/ account/facebook/login/token/
     account/github/login/ account/github/login/callback/ health/live health/ready
+    seen/view/ api/docs/ api/v1/openapi.json sw.js offline/ manifest.webmanifest
 """)
 # Machines with a secret of their own; each has tests where it lives.
-MACHINES = _words("webhooks/stripe/ webhooks/shippo/ health/detail metrics")
+# All of the API's operations stand in its own matrix: api/tests/test_access.py.
+MACHINES = _words("webhooks/stripe/ webhooks/shippo/ health/detail metrics api/^v1/(?P<path>.*)$")
 # About whoever is signed in: strangers are led to sign in.
 SIGNED_IN = _words("""
     account/ account/orders/ account/addresses/ account/addresses/add/ account/profile/ account/privacy/
