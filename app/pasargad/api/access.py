@@ -10,6 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from config.env import Rate
+from pasargad.accounts import second_factor
+from pasargad.audit.acting import Actor
 from pasargad.cart.selectors import cart_by_token
 from pasargad.clients import client_address
 from pasargad.limits import Count, count
@@ -43,6 +45,10 @@ class Who:
         if self.key:
             return f"api:{self.key.name}"[:100]
         return str(self.user)[:100] if self.user else "shopper"
+
+    def actor(self, address: str) -> Actor:
+        """Say for the audit log who acts."""
+        return Actor(self.user.pk if self.user else None, self.name, address[:45])
 
     @property
     def identity(self) -> str:
@@ -131,5 +137,7 @@ def _require_scope(call: Call, who: Who, scope: Scope) -> None:
             raise Problem("forbidden", "A browser sent this from another site.")
         if not who.user.is_staff:
             raise Problem("forbidden", "This account does not belong to the staff.")
+        if second_factor.is_missing(call.request):
+            raise Problem("forbidden", "Sign in with your second factor first.")
     if not who.may(scope):
         raise Problem("forbidden", f"This needs the scope {scope.value}.")

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.authentication import get_authentication_records
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from pasargad.accounts import second_factor
 from pasargad.cart.selectors import cart_lines, cart_of_account
 from pasargad.storefront.cookies import CART, COUNT, remember_cart
 from pasargad.storefront.views.wishlist import COOKIE as WISHLIST
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-FACTORS = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
 SIGNED_IN, SIGNED_OUT = "in", "out"
 
 
@@ -64,11 +61,10 @@ class StaffSecondFactor:
         # Whoever is not staff is sent away by the pages themselves; signing out is always possible.
         if not user.is_authenticated or not user.is_staff or request.path == reverse("admin:logout"):
             return None
-        if not is_mfa_enabled(user, types=FACTORS):
+        if not second_factor.is_set_up(user):
             return HttpResponseRedirect(reverse("mfa_index"), status=303)
-        if any(record.get("method") == "mfa" for record in get_authentication_records(request, user)):
+        if second_factor.was_used(request):
             return None
         onward = urlencode({"next": request.get_full_path() if request.method == "GET" else reverse("admin:index")})
-        keys_only = not is_mfa_enabled(user, types=[Authenticator.Type.TOTP])
-        step = "mfa_reauthenticate_webauthn" if keys_only else "mfa_reauthenticate"
+        step = "mfa_reauthenticate_webauthn" if second_factor.has_keys_only(user) else "mfa_reauthenticate"
         return HttpResponseRedirect(f"{reverse(step)}?{onward}", status=303)
