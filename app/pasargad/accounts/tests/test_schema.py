@@ -35,7 +35,7 @@ def test_the_release_before_can_delete_an_account_whose_new_tables_it_does_not_k
 def test_a_person_s_orders_are_found_by_indexes():
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        query, values = orders_of(1, ["ada@example.org"]).query.sql_with_params()
+        query, values = orders_of(1, ["ada@example.org"]).order_by().query.sql_with_params()
         cursor.execute(f"EXPLAIN {query}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "orders_order_guest_email" in plan and "Seq Scan on orders_order" not in plan, plan
