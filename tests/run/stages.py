@@ -84,7 +84,7 @@ def app() -> Stage:
     """The shop's own tests, against real PostgreSQL and Redis."""
     services = [*tool("python", "-m", "tests.services", "run", "--")]
     environment = {"DJANGO_SETTINGS_MODULE": "config.settings.test"}
-    return Stage("app", [pytest_step("app", "app", prefix=services, environment=environment, seconds=1200)])
+    return Stage("app", [pytest_step("app", "app", prefix=services, environment=environment, seconds=2400)])
 
 
 def lab() -> Stage:

@@ -23,7 +23,7 @@ from pasargad.clients import client_address
 from . import access, idempotency
 from .etags import etag_of, is_known
 from .idempotency import Stored
-from .operations import CART, PUBLIC, Call, Operation, operations
+from .operations import PUBLIC, Call, Operation, operations
 from .problems import FieldError, Problem
 from .reading import read_body, read_json, read_query
 from .scopes import Scope
@@ -191,13 +191,11 @@ def _handled(call: Call) -> BaseModel | None:
 
 def _identity(call: Call, who: access.Who) -> str:
     """Say whose key it is: a key of one cart or order says nothing about another's."""
-    if who.identity:
-        return who.identity
-    if call.operation.access == CART:
-        return f"cart:{call.cart.pk}"
-    if call.operation.access == PUBLIC:
-        return f"address:{client_address(call.request)}"
-    return f"order:{call.order.pk}"
+    if call.cart_found is not None:
+        return f"{who.identity} cart:{call.cart_found.pk}"
+    if call.order_found is not None:
+        return f"{who.identity} order:{call.order_found.pk}"
+    return who.identity or f"address:{client_address(call.request)}"
 
 
 def _stored(operation: Operation, shown: BaseModel | None) -> Stored:
