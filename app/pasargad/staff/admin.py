@@ -44,15 +44,15 @@ class OrderWorkAdmin(OrderAdmin):
         own = [
             path("picking/", view(pages.picking_list), name="orders_order_picking"),
             path("slips/", view(pages.packing_slips), name="orders_order_slips"),
-            path("<int:order_id>/work/", view(pages.order_page), name="orders_order_work"),
-            path("<int:order_id>/work/<slug:name>/", view(pages.order_step), name="orders_order_step"),
+            path("<int:order_id>/desk/", view(pages.order_page), name="orders_order_work"),
+            path("<int:order_id>/desk/<slug:name>/", view(pages.order_step), name="orders_order_step"),
             path(
-                "<int:order_id>/work/parcels/<int:parcel_id>/<slug:name>/",
+                "<int:order_id>/desk/parcels/<int:parcel_id>/<slug:name>/",
                 view(pages.parcel_step),
                 name="orders_order_parcel",
             ),
             path(
-                "<int:order_id>/work/reviews/<int:review_id>/<slug:name>/",
+                "<int:order_id>/desk/reviews/<int:review_id>/<slug:name>/",
                 view(pages.review_step),
                 name="orders_order_review",
             ),

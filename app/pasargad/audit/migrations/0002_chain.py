@@ -1,7 +1,7 @@
 from django.db import migrations
 
 # The running shop's role owns no table: it can neither drop these triggers nor replace their functions.
-# The chain's lock is taken while a transaction commits, after all its other locks: nobody can wait in a circle.
+# The chain's lock is taken while a transaction commits, after the row locks of its act: no act waits for another's work.
 FORWARDS = """
 CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
