@@ -356,7 +356,7 @@ class Drawing {
     const [cy, sy, cp, sp] = [Math.cos(this.yaw), Math.sin(this.yaw), Math.cos(this.pitch), Math.sin(this.pitch)];
     const [x, y, z] = this.middle.map((value) => -value);
     const turned = times([1, 0, 0, 0, 0, cp, sp, 0, 0, -sp, cp, 0, 0, 0, 0, 1], [cy, 0, -sy, 0, 0, 1, 0, 0, sy, 0, cy, 0, 0, 0, 0, 1]);
-    const far = (this.radius * 3.1 * this.away) / Math.min(1, wide);
+    const far = (this.radius * 2.7 * this.away) / Math.min(1, wide);
     return times([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, -far, 1], times(turned, [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1]));
   }
 
