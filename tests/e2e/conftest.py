@@ -50,8 +50,10 @@ def browser(shop: Shop, web: Web) -> Iterator[Browser]:
         pytest.fail(f"{CHROMIUM} is not installed. Run: bin/setup --tests")
     names = f"MAP {DOMAIN} {shop.address}, MAP outside.test {shop.network}.50, MAP *.outside.test {shop.network}.50"
     with sync_playwright() as playwright:
+        # A service worker's script is fetched outside of any context that could ignore the lab's certificates.
+        trust = "--ignore-certificate-errors"
         started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", f"--host-resolver-rules={names}"]
+            executable_path=CHROMIUM, args=["--no-sandbox", trust, f"--host-resolver-rules={names}"]
         )
         yield started
         started.close()
