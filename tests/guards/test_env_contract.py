@@ -128,9 +128,12 @@ MUTATIONS = r"""
 import dataclasses, importlib, json, os, sys
 from config.settings.workbench import WORKBENCH
 
+# Neither of a pair may be set alone.
+PAIRS = {f"{name}_CLIENT_{part}": "set" for name in ("GOOGLE", "FACEBOOK", "GITHUB") for part in ("ID", "SECRET")}
+
 def fingerprint(changes):
     os.environ.clear()
-    os.environ.update({**WORKBENCH, **changes})
+    os.environ.update({**WORKBENCH, **PAIRS, **changes})
     for name in [name for name in sys.modules if name == "config.env" or name.startswith("config.")]:
         if name != "config.settings.workbench":
             del sys.modules[name]
