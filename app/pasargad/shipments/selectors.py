@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from django.db.models import Sum
+
 from pasargad.orders.models import Order
 
-from .models import Shipment
+from .models import Shipment, ShipmentLine
+
+SENT = (Shipment.State.IN_TRANSIT, Shipment.State.PROBLEM, Shipment.State.DELIVERED, Shipment.State.RETURNED)
 
 
 def shipments_of(order: Order) -> list[Shipment]:
     """Return an order's parcels with what is in them and where they were: four queries."""
     found = order.shipments.exclude(state=Shipment.State.CANCELLED)
     return list(found.prefetch_related("events", "lines__order_line"))
+
+
+def pieces_in_parcels_sent(order: Order) -> dict[int, int]:
+    """Return how many pieces of each line are in parcels that left."""
+    sent = ShipmentLine.objects.filter(shipment__order=order, shipment__state__in=SENT)
+    return dict(sent.order_by().values_list("order_line").annotate(pieces=Sum("quantity")))
 
 
 def shipment_by_tracking(carrier: str, number: str) -> Shipment | None:
