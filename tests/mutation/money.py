@@ -14,6 +14,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutation.mutants import MUTANTS, Mutant
-from tests.services import services
+from tests.services import services, stop_on_signal
 
 ROOT = Path(__file__).resolve().parents[2]
 STORY = "app/pasargad/books/tests/test_model.py"
@@ -65,11 +66,12 @@ def tell(directory: Path, lane: int, *, stories: int, steps: int, seed: str = SE
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "ends_well"]
+    command += ["--reuse-db", "--show-capture=no"]
     command += [f"--hypothesis-seed={seed}", f"--rootdir={directory}", "-c", str(directory / "pyproject.toml"), STORY]
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return True, ""
-    errors = re.findall(r"^E +(.*(?:Error|Exception|assert|Finding).*)$", done.stdout, re.MULTILINE)
+    errors = re.findall(r"^E +(.*(?:Error|Exception|Refused|Illegal).*)$", done.stdout, re.MULTILINE)
     if done.returncode != 1 or not errors:
         raise NothingProven(f"{done.stdout[-2000:]}\n{done.stderr[-1000:]}")
     return False, (re.findall(r"oracle='(\w+)'", done.stdout) or errors)[0][:100]
@@ -95,6 +97,8 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
     if options.sample:
         chosen = [mutant for mutant in MUTANTS if mutant.name in SAMPLE]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop_on_signal)
     began, lanes = time.monotonic(), queue.SimpleQueue[int]()
     survived: list[str] = []
 

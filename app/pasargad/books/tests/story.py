@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from testing.factories import BUYER, NO_LIMIT, make_cart, make_coupon, make_variant
 from testing.provider import Provider
 
-from pasargad.books.oracles import check, check_provider
+from pasargad.books.oracles import check, check_provider, names
 from pasargad.cart.exceptions import CartRefused
 from pasargad.cart.models import Cart
 from pasargad.cart.services import cart_coupon_set
@@ -39,6 +39,10 @@ from pasargad.shipments.exceptions import ShipmentRefused
 
 REFUSALS = (CartRefused, OrderRefused, IllegalTransition, ReturnRefused, PaymentError, ShipmentRefused)
 pick = st.integers(0, 10**6)
+# What a message can spoil, asked after each; no story is long enough for what is overdue.
+AT_ONCE = ("payment_once", "payment_settled", "refunds_within_received", "disputes_noted", "ledger_agrees", "order_refunded")
+LONG = ("order_not_overdue", "refund_not_overdue", "mail_not_overdue", "constraints_hold", "events_done", "ledger_balanced")
+EVERY_STEP = [name for name in names() if name not in LONG]
 
 
 class Died(BaseException):
@@ -56,6 +60,7 @@ class Story(RuleBasedStateMachine):
         self.began = timezone.now() - timedelta(minutes=1)
         self.placed: list[tuple[Cart, str, int]] = []
         self.interlude: tuple[str, str] | None = None
+        self.fine = False
         self.patched = {module: module.crash_point for module in (orders, payments, refunds)}
         for module in self.patched:
             module.crash_point = self._at  # type: ignore[attr-defined]
@@ -88,11 +93,13 @@ class Story(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "variants"))
     @invariant()
     def the_books_are_right(self) -> None:
-        assert check() == []
+        self.fine = False
+        assert check(EVERY_STEP) == []
+        self.fine = True
 
     def teardown(self) -> None:
         try:
-            if hasattr(self, "variants"):
+            if self.fine:
                 self.come_to_rest()
                 self.nothing_is_left_open()
         finally:
@@ -134,7 +141,7 @@ class Story(RuleBasedStateMachine):
         for event in events:
             with self.refusals():
                 payments.webhook_receive(event)
-            assert check() == [], event["type"]
+            assert check(AT_ONCE) == [], event["type"]
 
     def events(self) -> list[dict[str, Any]]:
         return gateway.events_since(self.began, payments.TYPES)
