@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
@@ -31,8 +32,7 @@ CRASH_POINTS = ("payments.start.answered", "payments.settle.noted", "payments.we
 
 def race_scenarios() -> dict[str, Scenario]:
     found: dict[str, Scenario] = {
-        f"the last {stock} pieces, 50 shoppers": lambda lab, stock=stock: races.last_pieces(lab, stock)
-        for stock in (1, 3, 10)
+        f"the last {stock} pieces, 50 shoppers": partial(races.last_pieces, stock=stock) for stock in (1, 3, 10)
     }
     return found | {
         "the same goods in opposite orders": races.opposite_orders,
@@ -49,12 +49,12 @@ def race_scenarios() -> dict[str, Scenario]:
 def fault_scenarios(seconds: float) -> dict[str, Scenario]:
     found: dict[str, Scenario] = {}
     for name, plan in network.WEBHOOK_PLANS.items():
-        found[name] = lambda lab, plan=plan: network.under_webhook_faults(lab, plan, seconds=seconds)
+        found[name] = partial(network.under_webhook_faults, wanted=plan, seconds=seconds)
     for name, shares in network.NETWORK_PLANS.items():
-        found[name] = lambda lab, shares=shares: network.through_proxy(lab, shares, seconds=seconds)
-    found["workers killed at random"] = lambda lab: network.under_deaths(lab, seconds=seconds)
+        found[name] = partial(network.through_proxy, wanted=shares, seconds=seconds)
+    found["workers killed at random"] = partial(network.under_deaths, seconds=seconds)
     for point in CRASH_POINTS:
-        found[f"dying at {point}"] = lambda lab, point=point: network.at_a_crash_point(lab, point, seconds=seconds)
+        found[f"dying at {point}"] = partial(network.at_a_crash_point, point=point, seconds=seconds)
     return found
 
 

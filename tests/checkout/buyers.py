@@ -104,7 +104,7 @@ class Buyer:
     def pay_from(self, location: str) -> bool:
         """Go from the checkout to the provider's page, by the order's own button if that is where we were sent."""
         for _ in range(TRIES):
-            if location.startswith("/") or location.startswith(SHOP):
+            if location.startswith(("/", SHOP)):
                 self.order_page = f"{SHOP}{urllib.parse.urlsplit(location).path}"
                 answer = self.ask(f"{self.order_page}pay/", {})
                 location = answer.headers.get("location", "")
@@ -145,16 +145,16 @@ def fields_of(html: str, name: str) -> dict[str, str]:
     raise NotServed(f"no form with {name} on the page")
 
 
-def together(deeds: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Do all of it at the same moment; returns what each returned, or the exception it raised."""
-    start = threading.Barrier(len(deeds))
+def together(deed: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Do it with each item at the same moment; returns what each brought, or the exception it raised."""
+    start = threading.Barrier(len(items))
 
-    def run(deed: Callable[[], Any]) -> Any:
+    def run(item: Any) -> Any:
         start.wait(60)
         try:
-            return deed()
+            return deed(item)
         except Exception as error:
             return error
 
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(run, deeds))
+    with ThreadPoolExecutor(len(items)) as pool:
+        return list(pool.map(run, items))

@@ -22,6 +22,33 @@ for variant in Variant.objects.filter(on_hand__lt=F('reserved')):
 """
 
 
+LOCK_WILDLY = """
+def _lock_wildly(ids: list[int]) -> None:
+    import random, time
+    random.shuffle(ids)
+    for pk in ids:
+        Variant.objects.select_for_update().get(pk=pk)
+        time.sleep(0.02)
+
+
+"""
+HELD_BY_NOBODY = """
+def _held_by_nobody(cart: Cart) -> HeldCart:
+    return HeldCart(cart.coupon_code, None, "")
+
+
+"""
+ONE_TOO_MANY = """
+UPDATE payments_paymentattempt a SET status = 'cancelled' WHERE status <> 'cancelled' AND EXISTS (
+    SELECT FROM payments_paymentattempt b WHERE b.order_id = a.order_id AND b.id <> a.id AND b.status <> 'cancelled'
+    AND (b.received_minor, b.id) > (a.received_minor, a.id))
+"""
+ONE_LIVE = """
+CREATE UNIQUE INDEX payments_attempt_one_live ON payments_paymentattempt (order_id)
+WHERE status IN ('created', 'pending', 'processing', 'succeeded')
+"""
+
+
 @dataclass(frozen=True)
 class Control:
     """A race without its guard: which text of which file is changed, and which constraints are away meanwhile."""
@@ -41,9 +68,7 @@ CONTROLS = [
         "catalog/stock.py",
         (("WHERE v.id = wanted.id AND v.on_hand - v.reserved >= wanted.quantity", "WHERE v.id = wanted.id"),),
         ("ALTER TABLE catalog_variant DROP CONSTRAINT catalog_variant_reserved_on_hand",),
-        (
-            "ALTER TABLE catalog_variant ADD CONSTRAINT catalog_variant_reserved_on_hand CHECK (reserved <= on_hand)",
-        ),
+        ("ALTER TABLE catalog_variant ADD CONSTRAINT catalog_variant_reserved_on_hand CHECK (reserved <= on_hand)",),
     ),
     Control(
         "rows of stock are locked in the order of the cart",
@@ -53,13 +78,7 @@ CONTROLS = [
             ("    ids = sorted(quantities)\n    _lock(ids)\n", "    ids = list(quantities)\n    _lock_wildly(ids)\n"),
             (
                 "def _require_transaction() -> None:",
-                "def _lock_wildly(ids: list[int]) -> None:\n"
-                "    import random, time\n"
-                "    random.shuffle(ids)\n"
-                "    for pk in ids:\n"
-                "        Variant.objects.select_for_update().get(pk=pk)\n"
-                "        time.sleep(0.02)\n\n\n"
-                "def _require_transaction() -> None:",
+                f"{LOCK_WILDLY}def _require_transaction() -> None:",
             ),
         ),
     ),
@@ -67,7 +86,7 @@ CONTROLS = [
         "a coupon's limit is not compared when it is used",
         lambda lab: races.coupon_limit(lab, 3, 20),
         "promotions/services.py",
-        (("WITHIN_LIMIT = '(\"limit\" IS NULL OR used < \"limit\")'", "WITHIN_LIMIT = 'true'"),),
+        (('WITHIN_LIMIT = \'("limit" IS NULL OR used < "limit")\'', "WITHIN_LIMIT = 'true'"),),
         ("ALTER TABLE promotions_coupon DROP CONSTRAINT promotions_limit",),
         (
             'UPDATE promotions_coupon SET "limit" = used WHERE used > "limit"',
@@ -83,10 +102,12 @@ CONTROLS = [
             ('full_key = f"{cart.pk}:{key}"', 'full_key = f"{cart.pk}:{secrets.token_hex(16)}"'),
             (
                 "def order_move(",
-                "def _held_by_nobody(cart: Cart) -> HeldCart:\n    return HeldCart(cart.coupon_code, None, '')\n\n\n"
-                "def order_move(",
+                f"{HELD_BY_NOBODY}def order_move(",
             ),
-            ("from pasargad.cart.services import cart_empty, cart_hold", "from pasargad.cart.services import HeldCart, cart_empty, cart_hold"),
+            (
+                "from pasargad.cart.services import cart_empty, cart_hold",
+                "from pasargad.cart.services import HeldCart, cart_empty, cart_hold",
+            ),
         ),
     ),
     Control(
@@ -94,16 +115,16 @@ CONTROLS = [
         races.double_pay,
         "payments/services.py",
         (
-            ("attempt = PaymentAttempt.objects.filter(order=order, status__in=PaymentAttempt.LIVE).first()", "attempt = None"),
+            (
+                "attempt = PaymentAttempt.objects.filter(order=order, status__in=PaymentAttempt.LIVE).first()",
+                "attempt = None",
+            ),
         ),
         ("DROP INDEX payments_attempt_one_live",),
         (
             # The payments that are one too many end as the reconciler would end them.
-            "UPDATE payments_paymentattempt a SET status = 'cancelled' WHERE status <> 'cancelled' AND EXISTS (SELECT "
-            "FROM payments_paymentattempt b WHERE b.order_id = a.order_id AND b.id <> a.id AND b.status <> 'cancelled' "
-            "AND (b.received_minor, b.id) > (a.received_minor, a.id))",
-            "CREATE UNIQUE INDEX payments_attempt_one_live ON payments_paymentattempt (order_id) "
-            "WHERE status IN ('created', 'pending', 'processing', 'succeeded')",
+            ONE_TOO_MANY,
+            ONE_LIVE,
         ),
     ),
     Control(

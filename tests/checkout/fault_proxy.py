@@ -8,6 +8,7 @@ Ends TLS with the provider's own certificate, passes requests on, and for each /
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import random
@@ -128,17 +129,13 @@ class Server(ThreadingHTTPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the connection's own thread: a slow client keeps nobody waiting."""
         request.settimeout(120)
-        try:
+        with contextlib.suppress(OSError):
             wrapped = self.context.wrap_socket(request, server_side=True)
             super().finish_request(wrapped, client_address)
-        except OSError:
-            pass
 
     def shutdown_request(self, request: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):
             super().shutdown_request(request)
-        except OSError:
-            pass
 
 
 def main() -> None:

@@ -106,8 +106,8 @@ class MoneyLab:
 
     def sold(self, sku: str) -> int:
         """Return how many pieces of a variant belong to orders that were paid."""
-        return int(self.rows(f"SELECT coalesce(-sum(m.quantity), 0) FROM catalog_stockmovement m JOIN catalog_variant v "
-                             f"ON v.id = m.variant_id WHERE m.kind = 'sold' AND v.sku = '{sku}'")[0][0])  # fmt: skip
+        statement = "SELECT coalesce(-sum(m.quantity), 0) FROM catalog_stockmovement m JOIN catalog_variant v"
+        return int(self.rows(f"{statement} ON v.id = m.variant_id WHERE m.kind = 'sold' AND v.sku = '{sku}'")[0][0])
 
     def orders_of(self, *emails: str) -> list[list[str]]:
         """Return id, number, status and token of every order of these shoppers."""
@@ -169,7 +169,9 @@ class MoneyLab:
             "SELECT number FROM orders_order WHERE status IN ('paid', 'processing', 'ready_for_pickup', 'shipped', "
             "'delivered', 'refund_due', 'refunded')")}  # fmt: skip
         taken = sum(item["amount"] for item in provider["disputes"])
-        pending = int(self.rows("SELECT coalesce(sum(amount_minor), 0) FROM payments_refund WHERE status = 'pending'")[0][0])
+        pending = int(
+            self.rows("SELECT coalesce(sum(amount_minor), 0) FROM payments_refund WHERE status = 'pending'")[0][0]
+        )
         balance = sum(sum(rests) for rests in kept.values()) - taken + pending
         return Figures(
             orders=orders,

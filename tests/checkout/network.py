@@ -27,7 +27,13 @@ NETWORK_PLANS: dict[str, dict[str, float]] = {
     "time-outs": {"timeout_before": 0.06, "timeout_after": 0.06},
     "server errors": {"error_before": 0.15, "error_after": 0.15},
     "a slow provider": {"slow": 0.5},
-    "everything at once": {"reset_before": 0.1, "reset_after": 0.1, "error_after": 0.1, "timeout_after": 0.03, "slow": 0.2},
+    "everything at once": {
+        "reset_before": 0.1,
+        "reset_after": 0.1,
+        "error_after": 0.1,
+        "timeout_after": 0.03,
+        "slow": 0.2,
+    },
 }
 WEBHOOK_PLANS: dict[str, dict[str, Any]] = {
     "doubled messages": {"effect": "duplicate", "copies": 3, "seconds": 0.2},
@@ -45,8 +51,8 @@ def fault_proxy(lab: MoneyLab) -> Iterator[Callable[..., dict[str, Any]]]:
     lab.shop.on("outside", f"cat > {PROXY} <<'END'\n{source}END").require()
     start = f"systemd-run --unit=fault-proxy --collect python3 {PROXY} {PROXY_PORT} {PROVIDER_PORT}"
     lab.shop.on("outside", f"{start} /etc/outside/tls.crt /etc/outside/tls.key").require()
-    table = f"ip pasargad_faults {{ chain pre {{ type nat hook prerouting priority -100; ip saddr {lab.shop.address} " \
-            f"tcp dport 443 redirect to :{PROXY_PORT}; }} }}"  # fmt: skip
+    caught = f"ip saddr {lab.shop.address} tcp dport 443 redirect to :{PROXY_PORT};"
+    table = f"ip pasargad_faults {{ chain pre {{ type nat hook prerouting priority -100; {caught} }} }}"
     inside = ["nsenter", f"--net=/proc/{outside.pid()}/ns/net", "nft"]
 
     def plan(wanted: dict[str, float] | None = None) -> dict[str, Any]:
@@ -102,7 +108,9 @@ class Crowd:
                 time.sleep(0.3)
 
 
-def under_network_faults(lab: MoneyLab, plan: Callable[..., dict[str, Any]], wanted: dict[str, float], *, seconds: float) -> list[str]:
+def under_network_faults(
+    lab: MoneyLab, plan: Callable[..., dict[str, Any]], wanted: dict[str, float], *, seconds: float
+) -> list[str]:
     """Let a crowd buy while the network breaks in a named way."""
     plan(wanted)
     with Crowd(lab) as crowd:
@@ -171,4 +179,6 @@ def at_a_crash_point(lab: MoneyLab, point: str, *, seconds: float) -> list[str]:
 
 
 def too_few(crowd: Crowd) -> list[str]:
-    return [] if crowd.bought["paid"] >= ENOUGH else [f"only {crowd.bought['paid']} orders were paid: nothing is proven"]
+    return (
+        [] if crowd.bought["paid"] >= ENOUGH else [f"only {crowd.bought['paid']} orders were paid: nothing is proven"]
+    )

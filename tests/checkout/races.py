@@ -49,16 +49,16 @@ def last_pieces(lab: MoneyLab, stock: int, shoppers: int = 50) -> list[str]:
     [sku] = lab.goods(stock)
     buyers = lab.buyers(shoppers)
     # All of them have it in their carts before anybody buys.
-    filled = together([lambda buyer=buyer: buyer.fill_cart([(sku, 1)]) for buyer in buyers])
+    filled = together(lambda buyer: buyer.fill_cart([(sku, 1)]), buyers)
     ready = [buyer for buyer, had in zip(buyers, filled, strict=True) if had is True]
-    forms = together([lambda buyer=buyer: buyer.checkout_form() for buyer in ready])
+    forms = together(lambda buyer: buyer.checkout_form(), ready)
 
     def press(buyer: Buyer, form: dict[str, str]) -> bool:
         answer = buyer.place(form)
         return answer.status == 303 and buyer.pay_from(answer.headers["location"])
 
     pairs = [(buyer, form) for buyer, form in zip(ready, forms, strict=True) if isinstance(form, dict)]
-    results = together([lambda pair=pair: press(*pair) for pair in pairs])
+    results = together(lambda pair: press(*pair), pairs)
     paid, sold = sum(result is True for result in results), wait_sold(lab, sku, stock)
     wrong = seen(buyers, results)
     if len(pairs) < shoppers:
@@ -81,9 +81,7 @@ def opposite_orders(lab: MoneyLab, shoppers: int = 24) -> list[str]:
     skus = lab.goods(*[shoppers * 2] * 4)
     buyers = lab.buyers(shoppers)
     carts = [[(sku, 1 + number % 2) for sku in (skus if number % 2 else skus[::-1])] for number in range(shoppers)]
-    results = together(
-        [lambda buyer=buyer, cart=cart: buyer.buy(cart) for buyer, cart in zip(buyers, carts, strict=True)]
-    )
+    results = together(lambda pair: pair[0].buy(pair[1]), list(zip(buyers, carts, strict=True)))
     paid = sum(result is True for result in results)
     return seen(buyers, results) + ([f"only {paid} of {shoppers} could buy"] if paid != shoppers else [])
 
@@ -92,10 +90,10 @@ def coupon_limit(lab: MoneyLab, limit: int = 5, shoppers: int = 25) -> list[str]
     """A coupon for a few is tried by many at once: the few get it, the others are told and may go on without."""
     [sku], code = lab.goods(shoppers), lab.coupon(limit=limit)
     buyers = lab.buyers(shoppers)
-    together([lambda buyer=buyer: buyer.fill_cart([(sku, 1)], code) for buyer in buyers])
-    forms = together([lambda buyer=buyer: buyer.checkout_form() for buyer in buyers])
+    together(lambda buyer: buyer.fill_cart([(sku, 1)], code), buyers)
+    forms = together(lambda buyer: buyer.checkout_form(), buyers)
     pairs = [(buyer, form) for buyer, form in zip(buyers, forms, strict=True) if isinstance(form, dict)]
-    results = together([lambda pair=pair: pair[0].place(pair[1]).status for pair in pairs])
+    results = together(lambda pair: pair[0].place(pair[1]).status, pairs)
     used = lab.rows(f"SELECT used FROM promotions_coupon WHERE code = '{code}'")[0][0]
     orders = lab.rows(f"SELECT count(*) FROM orders_order WHERE coupon_code = '{code}'")[0][0]
     told = Counter(results)
@@ -111,11 +109,9 @@ def one_customer_once(lab: MoneyLab, shoppers: int = 12) -> list[str]:
     buyers, email = lab.buyers(shoppers), f"race-{uuid.uuid4().hex[:8]}@example.com"
     for number, buyer in enumerate(buyers):
         buyer.email = email.replace("@", f"+{number}@")
-    together([lambda buyer=buyer: buyer.fill_cart([(sku, 1)], code) for buyer in buyers])
+    together(lambda buyer: buyer.fill_cart([(sku, 1)], code), buyers)
     forms = [buyer.checkout_form() for buyer in buyers]
-    results = together(
-        [lambda buyer=buyer, form=form: buyer.place(form).status for buyer, form in zip(buyers, forms, strict=True)]
-    )
+    results = together(lambda pair: pair[0].place(pair[1]).status, list(zip(buyers, forms, strict=True)))
     orders = lab.rows(f"SELECT count(*) FROM orders_order WHERE coupon_code = '{code}'")[0][0]
     return seen(buyers, results) + ([f"{orders} orders of one customer have the coupon"] if orders != "1" else [])
 
@@ -127,7 +123,7 @@ def same_key(lab: MoneyLab, clients: int = 20) -> list[str]:
     buyer.fill_cart([(sku, 1)])
     form = buyer.checkout_form()
     twins = [Buyer(lab.web, email=buyer.email, cookies=dict(buyer.cookies)) for _ in range(clients)]
-    results = together([lambda twin=twin: twin.place(form).headers.get("location", "") for twin in twins])
+    results = together(lambda twin: twin.place(form).headers.get("location", ""), twins)
     orders, places = lab.orders_of(buyer.email), Counter(map(str, results))
     wrong = seen(twins, results)
     if len(orders) != 1 or len(places) != 1:
@@ -152,11 +148,11 @@ def double_pay(lab: MoneyLab, clicks: int = 10) -> list[str]:
     page, email = buyer.order_page, buyer.email
     # As if the first answer had been lost: nothing was started yet.
     twins = [Buyer(lab.web, email=email, cookies=dict(buyer.cookies)) for _ in range(clicks)]
-    places = together([lambda twin=twin: twin.ask(f"{page}pay/", {}).headers.get("location", "") for twin in twins])
+    places = together(lambda twin: twin.ask(f"{page}pay/", {}).headers.get("location", ""), twins)
     wrong = seen(twins, places)
     if len(set(map(str, places))) != 1:
         wrong.append(f"led to {len(set(map(str, places)))} different payment pages")
-    results = together([lambda twin=twin: twin.pay_at(str(places[0])) for twin in twins])
+    results = together(lambda twin: twin.pay_at(str(places[0])), twins)
     wrong += seen(twins, results)
     number = lab.orders_of(email)[0][1]
     charged = [each for each in lab.provider()["intents"] if each["order"] == number and each["received"]]
@@ -170,10 +166,13 @@ def cancel_against_pay(lab: MoneyLab, rounds: int = 8) -> list[str]:
     def cancel(buyer: Buyer) -> int:
         return Buyer(lab.web, cookies=dict(buyer.cookies)).ask(f"{buyer.order_page}cancel/", {}).status
 
-    deeds = [lambda pair=pair: pair[0].pay_at(pair[1]) for pair in pairs]
-    deeds += [lambda pair=pair: cancel(pair[0]) for pair in pairs]
-    results = together(deeds)
-    return seen([buyer for buyer, _ in pairs], results) + ended(lab, pairs, ("paid", "cancelled", "refunded", "refund_due"))
+    results = together(
+        lambda pair: pair[0].pay_at(pair[1]) if pair[1] else cancel(pair[0]),
+        [*pairs, *((buyer, "") for buyer, _ in pairs)],
+    )
+    return seen([buyer for buyer, _ in pairs], results) + ended(
+        lab, pairs, ("paid", "cancelled", "refunded", "refund_due")
+    )
 
 
 def expire_against_pay(lab: MoneyLab, rounds: int = 8) -> list[str]:
@@ -181,9 +180,14 @@ def expire_against_pay(lab: MoneyLab, rounds: int = 8) -> list[str]:
     pairs = [waiting_order(lab) for _ in range(rounds)]
     emails = ", ".join(f"'{buyer.email}'" for buyer, _ in pairs)
     lab.rows(f"UPDATE orders_order SET expires_at = now() WHERE email IN ({emails})")
-    deeds: list[Any] = [lambda pair=pair: pair[0].pay_at(pair[1]) for pair in pairs]
-    results = together([*deeds, lambda: lab.manage("expire_reservations")])
-    return seen([buyer for buyer, _ in pairs], results) + ended(lab, pairs, ("paid", "expired", "refunded", "refund_due"))
+
+    def run(pair: tuple[Buyer, str] | None) -> Any:
+        return pair[0].pay_at(pair[1]) if pair else lab.manage("expire_reservations")
+
+    results = together(run, [*pairs, None])
+    return seen([buyer for buyer, _ in pairs], results) + ended(
+        lab, pairs, ("paid", "expired", "refunded", "refund_due")
+    )
 
 
 def ended(lab: MoneyLab, pairs: list[tuple[Buyer, str]], allowed: tuple[str, ...]) -> list[str]:

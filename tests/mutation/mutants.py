@@ -21,10 +21,13 @@ class Mutant:
 REFUNDS, PAYMENTS, ORDERS = "payments/refunds.py", "payments/services.py", "orders/services.py"
 BOOKS, RETURNS, SHIPMENTS = "payments/bookkeeping.py", "orders/returns.py", "shipments/services.py"
 COUPONS, STOCK, DISPUTES = "promotions/services.py", "catalog/stock.py", "payments/disputes.py"
+EXPIRING = "return order_move(order, Status.EXPIRED"
 
 MUTANTS = [
     # Late, doubled and disordered messages.
-    Mutant("older news of a refund counts", REFUNDS, "if RANK[status] > RANK[Refund.Status(refund.status)]:", "if True:"),
+    Mutant(
+        "older news of a refund counts", REFUNDS, "if RANK[status] > RANK[Refund.Status(refund.status)]:", "if True:"
+    ),
     Mutant(
         "older news of a dispute counts",
         DISPUTES,
@@ -118,8 +121,18 @@ MUTANTS = [
         "stock_commit(order.reference)\n        redemptions_retake(",
         "redemptions_retake(",
     ),
-    Mutant("an expired order keeps its goods", ORDERS, 'stock_release(order.reference)\n    redemptions_release(order.reference)\n    return order_move(order, Status.EXPIRED', 'redemptions_release(order.reference)\n    return order_move(order, Status.EXPIRED'),
-    Mutant("a cancelled order keeps its goods", ORDERS, "order_move(order, Status.CANCELLED, actor=actor)\n    stock_release(order.reference)", "order_move(order, Status.CANCELLED, actor=actor)"),
+    Mutant(
+        "an expired order keeps its goods",
+        ORDERS,
+        f"stock_release(order.reference)\n    redemptions_release(order.reference)\n    {EXPIRING}",
+        f"redemptions_release(order.reference)\n    {EXPIRING}",
+    ),
+    Mutant(
+        "a cancelled order keeps its goods",
+        ORDERS,
+        "order_move(order, Status.CANCELLED, actor=actor)\n    stock_release(order.reference)",
+        "order_move(order, Status.CANCELLED, actor=actor)",
+    ),
     Mutant("goods are not held", ORDERS, "_hold(order, lines)\n        _redeem", "_redeem"),
     Mutant(
         "what a return brings is not put into stock",
@@ -173,7 +186,7 @@ MUTANTS = [
     Mutant(
         "a refund keeps its key in spite of the provider's failure",
         REFUNDS,
-        "locked.error = _(\"The payment service failed.\")\n                _renew(locked)",
+        'locked.error = _("The payment service failed.")\n                _renew(locked)',
         "pass",
     ),
     Mutant(
@@ -208,14 +221,56 @@ MUTANTS = [
         "if refund.provider_id:\n            book_came_back(refund)",
         "if refund.provider_id and not refund.return_request_id:\n            book_came_back(refund)",
     ),
-    Mutant("what was promised is not booked", REFUNDS, "book_promised(refund)\n    _follow_the_sums(order, actor=actor, note=reason)", "_follow_the_sums(order, actor=actor, note=reason)"),
-    Mutant("what was sent is booked once for all sendings", BOOKS, 'key = f"refund:{refund.pk}:sent:{refund.sending}"', 'key = f"refund:{refund.pk}:sent"'),
-    Mutant("a withdrawn refund stays promised in the ledger", BOOKS, "into=Account.REFUNDS_DUE, out_of=Account.ORDERS)", "into=Account.REFUNDS_DUE, out_of=Account.PROVIDER)"),
+    Mutant(
+        "what was promised is not booked",
+        REFUNDS,
+        "book_promised(refund)\n    _follow_the_sums(order, actor=actor, note=reason)",
+        "_follow_the_sums(order, actor=actor, note=reason)",
+    ),
+    Mutant(
+        "what was sent is booked once for all sendings",
+        BOOKS,
+        'key = f"refund:{refund.pk}:sent:{refund.sending}"',
+        'key = f"refund:{refund.pk}:sent"',
+    ),
+    Mutant(
+        "a withdrawn refund stays promised in the ledger",
+        BOOKS,
+        "into=Account.REFUNDS_DUE, out_of=Account.ORDERS)",
+        "into=Account.REFUNDS_DUE, out_of=Account.PROVIDER)",
+    ),
     Mutant("a dispute that was won is not booked", BOOKS, "if dispute.status == Dispute.Status.WON:", "if False:"),
     # Coupons and placing.
-    Mutant("a given-up order keeps its coupon", COUPONS, 'Coupon.objects.filter(pk=row.coupon_id).update(used=F("used") - 1)', "pass"),
-    Mutant("an expired order keeps its discount", ORDERS, "redemptions_release(order.reference)\n    return order_move(order, Status.EXPIRED", "return order_move(order, Status.EXPIRED"),
+    Mutant(
+        "a given-up order keeps its coupon",
+        COUPONS,
+        'Coupon.objects.filter(pk=row.coupon_id).update(used=F("used") - 1)',
+        "pass",
+    ),
+    Mutant(
+        "an expired order keeps its discount",
+        ORDERS,
+        "redemptions_release(order.reference)\n    return order_move(order, Status.EXPIRED",
+        "return order_move(order, Status.EXPIRED",
+    ),
     Mutant("a late payment uses no coupon", ORDERS, "redemptions_retake(order.reference)\n        return", "return"),
     Mutant("a coupon's use is not noted", ORDERS, "_redeem(order, quote, customer)\n", "\n"),
-    Mutant("the same key places a second order", ORDERS, "if known:\n            return _same_order(known, buyer)", "if known:\n            full_key += secrets.token_hex(4)"),
+    Mutant(
+        "the same key places a second order",
+        ORDERS,
+        "if known:\n            return _same_order(known, buyer)",
+        "if known:\n            full_key += secrets.token_hex(4)",
+    ),
+    # Parcels.
+    Mutant("a parcel with a refunded piece leaves", SHIPMENTS, "        _require_owed(order, shipment)\n", ""),
+    Mutant("refunded pieces are packed", SHIPMENTS, "line.owed - counts.get", "line.quantity - counts.get"),
+    Mutant(
+        "a refunded order's parcel leaves",
+        SHIPMENTS,
+        "(State.PREPARED, State.LABELLED) or order.status not in SENDABLE:",
+        "(State.PREPARED, State.LABELLED):",
+    ),
+    Mutant(
+        "a piece that was sent is put into stock by a refund", REFUNDS, "if of_sent and piece.restock:", "if False:"
+    ),
 ]

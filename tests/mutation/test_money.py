@@ -31,7 +31,11 @@ def test_a_mutant_that_finds_no_place_proves_nothing(tmp_path: Path) -> None:
 
 def test_a_sample_of_mutants_is_killed() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.mutation.money", "--sample"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.mutation.money", "--sample"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     told = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, told["mutants"], told["killed"]) == (0, 3, 3), done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What of an order has left the house: asked here, answered by the app that sends parcels, which stands further right."""
+"""What of an order has left the house: asked here, and answered by the app that sends parcels."""
 
 from __future__ import annotations
 

@@ -22,3 +22,14 @@ rule(
         OR l.refunded_sent_quantity > l.refunded_quantity
     """,
 )
+rule(
+    "parcels_of_standing_orders",
+    "I15",
+    "no parcel leaves after all of its order's money was due back",
+    """
+    SELECT o.number, format('parcel %s left at %s, the money was due back at %s', s.id, s.sent_at, e.at)
+    FROM shipments_shipment s JOIN orders_order o ON o.id = s.order_id
+    JOIN orders_orderevent e ON e.order_id = o.id AND e.after = 'refund_due'
+    WHERE s.sent_at > e.at
+    """,
+)

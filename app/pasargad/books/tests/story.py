@@ -40,8 +40,22 @@ from pasargad.shipments.exceptions import ShipmentRefused
 REFUSALS = (CartRefused, OrderRefused, IllegalTransition, ReturnRefused, PaymentError, ShipmentRefused)
 pick = st.integers(0, 10**6)
 # What a message can spoil, asked after each; no story is long enough for what is overdue.
-AT_ONCE = ("payment_once", "payment_settled", "refunds_within_received", "disputes_noted", "ledger_agrees", "order_refunded")
-LONG = ("order_not_overdue", "refund_not_overdue", "mail_not_overdue", "constraints_hold", "events_done", "ledger_balanced")
+AT_ONCE = (
+    "payment_once",
+    "payment_settled",
+    "refunds_within_received",
+    "disputes_noted",
+    "ledger_agrees",
+    "order_refunded",
+)
+LONG = (
+    "order_not_overdue",
+    "refund_not_overdue",
+    "mail_not_overdue",
+    "constraints_hold",
+    "events_done",
+    "ledger_balanced",
+)
 EVERY_STEP = [name for name in names() if name not in LONG]
 
 

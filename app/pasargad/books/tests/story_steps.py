@@ -170,7 +170,9 @@ class StaffSteps(Story):
                     arrived = Step(DELIVERED, "Left at the door", "Boston", timezone.now())
                     tracking_record(found.pk, Tracking("own", "1", (arrived,)))
 
-    @rule(number=pick, share=st.sampled_from([0.05, 0.3, 0.5, 1.0, 1.2]), pieces=st.integers(0, 2), restock=st.booleans())
+    @rule(
+        number=pick, share=st.sampled_from([0.05, 0.3, 0.5, 1.0, 1.2]), pieces=st.integers(0, 2), restock=st.booleans()
+    )
     def give_back(self, number: int, share: float, pieces: int, restock: bool) -> None:
         """Some money, for some pieces or none; never more than there is, and a second click gives nothing more."""
         if attempt := self.one(PaymentAttempt, number, received_minor__gt=0):

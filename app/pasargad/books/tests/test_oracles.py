@@ -19,7 +19,7 @@ from pasargad.books.oracles import ORACLES, check, check_provider
 from pasargad.books.services import books_verify
 from pasargad.orders.returns import Arrived, Wish, return_accept, return_receive, return_request
 from pasargad.payments.models import PaymentAttempt, Refund
-from pasargad.payments.refunds import Piece, order_refund, refund_send
+from pasargad.payments.refunds import Piece, order_refund, refund_send, refund_withdraw
 from pasargad.payments.services import events_pull, payment_start
 from pasargad.shipments.services import shipment_prepare, shipment_send
 
@@ -62,6 +62,9 @@ BREAK = {
     "redemptions_of_orders": "UPDATE orders_order SET discounts = "
     """'[{"promotion": 1, "name": "x", "code": "", "minor": 0, "shipping_minor": 5}]'""",
     "parcels_within_paid": "UPDATE shipments_shipmentline SET quantity = 9",
+    "parcels_of_standing_orders": "INSERT INTO orders_orderevent (order_id, before, after, actor, note, at) "
+    "SELECT order_id, 'shipped', 'refund_due', 'x', '', now() - interval '1 day' FROM shipments_shipment",
+    "refund_restocked_in_house": "UPDATE shipments_shipmentline SET quantity = 3",
     "constraints_hold": "ALTER TABLE ledger_posting DISABLE TRIGGER ledger_posting_append_only",
 }
 
@@ -146,6 +149,20 @@ def test_the_provider_s_lists_are_compared(outside):
     assert "provider_disputes" in {finding.oracle for finding in check_provider(since)}
     PaymentAttempt.objects.update(intent_id="pi_unknown")
     assert "provider_payments" in {finding.oracle for finding in check_provider(since)}
+
+
+@pytest.mark.django_db
+def test_a_refund_that_failed_and_was_given_up_is_no_difference(outside):
+    order = make_order()
+    confirm(payment_start(order.pk).intent_id or "")
+    events_pull()
+    refund = order_refund(order.pk, 100, "x", actor="s")
+    refund_send(refund.pk)
+    refund.refresh_from_db()
+    outside.control("POST", f"refunds/{refund.provider_id}/fail")
+    events_pull()
+    refund_withdraw(refund.pk, actor="s")
+    assert check() == [] and check_provider(timezone.now() - timedelta(hours=1)) == []
 
 
 def test_the_nightly_look_tells_the_administrators(life, settings, mailoutbox):
