@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -21,6 +22,14 @@ PROXY_PORT, PROVIDER_PORT = 8443, 8101
 PROXY = "/root/fault_proxy.py"
 # So many orders each scenario must bring to the provider, or it proved nothing.
 ENOUGH = 8
+REDIRECT = """
+table ip pasargad_faults {{
+    chain pre {{
+        type nat hook prerouting priority -100
+        ip saddr {address} tcp dport 443 redirect to :{port}
+    }}
+}}
+"""
 NETWORK_PLANS: dict[str, dict[str, float]] = {
     "resets before the provider hears": {"reset_before": 0.3},
     "resets after the provider did it": {"reset_after": 0.3},
@@ -51,8 +60,7 @@ def fault_proxy(lab: MoneyLab) -> Iterator[Callable[..., dict[str, Any]]]:
     lab.shop.on("outside", f"cat > {PROXY} <<'END'\n{source}END").require()
     start = f"systemd-run --unit=fault-proxy --collect python3 {PROXY} {PROXY_PORT} {PROVIDER_PORT}"
     lab.shop.on("outside", f"{start} /etc/outside/tls.crt /etc/outside/tls.key").require()
-    caught = f"ip saddr {lab.shop.address} tcp dport 443 redirect to :{PROXY_PORT};"
-    table = f"ip pasargad_faults {{ chain pre {{ type nat hook prerouting priority -100; {caught} }} }}"
+    table = REDIRECT.format(address=lab.shop.address, port=PROXY_PORT)
     inside = ["nsenter", f"--net=/proc/{outside.pid()}/ns/net", "nft"]
 
     def plan(wanted: dict[str, float] | None = None) -> dict[str, Any]:
@@ -62,7 +70,7 @@ def fault_proxy(lab: MoneyLab) -> Iterator[Callable[..., dict[str, Any]]]:
         )
 
     try:
-        run([*inside, f"add table ip pasargad_faults; table {table}"]).require()
+        run([*inside, "-f", "-"], stdin=table).require()
         deadline = time.monotonic() + 15
         while lab.shop.on("outside", f"curl -sk https://127.0.0.1:{PROXY_PORT}/__plan").code:
             assert time.monotonic() < deadline, "the fault proxy does not answer"
@@ -143,15 +151,16 @@ def under_webhook_faults(lab: MoneyLab, wanted: dict[str, Any], *, seconds: floa
 def under_deaths(lab: MoneyLab, *, seconds: float) -> list[str]:
     """Kill web and background workers at random, without a goodbye, while a crowd buys."""
     slot, dice, killed = str(lab.shop.status()["active"]), random.Random(7), Counter[str]()
+    units = itertools.cycle(["web", "worker", "web"])
     with Crowd(lab) as crowd:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            unit = dice.choice(["web", "web", "worker"])
+            unit = next(units)
             # One of the unit's processes; the manager of the web workers too, now and then.
             command = f"systemctl show -p ControlGroup --value pasargad-{unit}@{slot}"
             done = lab.shop.on("store1", f"kill -9 $(shuf -n1 /sys/fs/cgroup$({command})/cgroup.procs)")
             killed[unit] += done.code == 0
-            time.sleep(dice.uniform(1.0, 2.5))
+            time.sleep(dice.uniform(0.5, 1.5))
     lab.say(f"    bought: {dict(crowd.bought)}; killed: {dict(killed)}")
     return too_few(crowd) + ([f"killed only {dict(killed)}"] if not (killed["web"] and killed["worker"]) else [])
 
@@ -169,8 +178,8 @@ def at_a_crash_point(lab: MoneyLab, point: str, *, seconds: float) -> list[str]:
         since = lab.shop.on("store1", "date +%s").require().output.strip()
         with Crowd(lab) as crowd:
             time.sleep(seconds)
-        journal = f"journalctl -u 'pasargad-*@{slot}' --since @{since} --no-pager | grep -c 'killed by a planned fault'"
-        deaths = int(lab.shop.on("store1", journal).output.strip() or 0)
+        journal = f"journalctl --since @{since} --no-pager | grep -c 'killed by a planned fault'"
+        deaths = int(lab.shop.on("store1", journal).output.splitlines()[-1])
     finally:
         lab.shop.on("store1", f"rm -rf /run/systemd/system/pasargad-*@{slot}.service.d; systemctl daemon-reload")
         lab.restart(slot)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
-from tests.checkout.buyers import SHOP, Buyer, NotServed, together
+from tests.checkout.buyers import SHOP, Buyer, NotServed, fields_of, together
 from tests.checkout.lab import MoneyLab
 
 REFUND = """
@@ -33,6 +37,16 @@ def give():
 threads = [threading.Thread(target=give) for _ in range(10)]
 [thread.start() for thread in threads]; [thread.join(60) for thread in threads]
 import json; print(json.dumps(results))
+"""
+
+EXPIRING_SECONDS = 4
+EXPIRE = """
+import time
+from pasargad.payments.services import orders_expire
+until = time.monotonic() + {seconds}
+while time.monotonic() < until:
+    orders_expire()
+    time.sleep(0.02)
 """
 
 
@@ -159,43 +173,73 @@ def double_pay(lab: MoneyLab, clicks: int = 10) -> list[str]:
     return wrong + ([f"{len(charged)} payments of one order"] if len(charged) != 1 else [])
 
 
-def cancel_against_pay(lab: MoneyLab, rounds: int = 8) -> list[str]:
+@dataclass(frozen=True)
+class Open:
+    """An order that waits, and the provider's form for it, filled in."""
+
+    buyer: Buyer
+    page: str
+    form: dict[str, str]
+
+    @classmethod
+    def order(cls, lab: MoneyLab) -> Open:
+        buyer, page = waiting_order(lab)
+        return cls(buyer, page, fields_of(buyer.ask(page).text, "client_secret"))
+
+    def pay(self) -> bool:
+        return self.buyer.send_card(self.page, self.form)
+
+    def cancel(self) -> int:
+        twin = Buyer(self.buyer.web, cookies=dict(self.buyer.cookies))
+        return twin.ask(f"{self.buyer.order_page}cancel/", {}).status
+
+
+def cancel_against_pay(lab: MoneyLab, rounds: int = 12) -> list[str]:
     """The shopper pays in one tab and cancels in the other, at the same moment: paid, or cancelled and whole again."""
-    pairs = [waiting_order(lab) for _ in range(rounds)]
+    waiting = [Open.order(lab) for _ in range(rounds)]
 
-    def cancel(buyer: Buyer) -> int:
-        return Buyer(lab.web, cookies=dict(buyer.cookies)).ask(f"{buyer.order_page}cancel/", {}).status
+    def run(deed: Callable[[], Any]) -> Any:
+        time.sleep(random.uniform(0, 0.6))
+        return deed()
 
-    results = together(
-        lambda pair: pair[0].pay_at(pair[1]) if pair[1] else cancel(pair[0]),
-        [*pairs, *((buyer, "") for buyer, _ in pairs)],
-    )
-    return seen([buyer for buyer, _ in pairs], results) + ended(
-        lab, pairs, ("paid", "cancelled", "refunded", "refund_due")
-    )
+    results = together(run, [*(each.pay for each in waiting), *(each.cancel for each in waiting)])
+    return ended(lab, waiting, results, "cancelled")
 
 
-def expire_against_pay(lab: MoneyLab, rounds: int = 8) -> list[str]:
+def expire_against_pay(lab: MoneyLab, rounds: int = 12) -> list[str]:
     """Orders run out of time at the moment in which they are paid: paid (their goods are there), or given up."""
-    pairs = [waiting_order(lab) for _ in range(rounds)]
-    emails = ", ".join(f"'{buyer.email}'" for buyer, _ in pairs)
-    lab.rows(f"UPDATE orders_order SET expires_at = now() WHERE email IN ({emails})")
-
-    def run(pair: tuple[Buyer, str] | None) -> Any:
-        return pair[0].pay_at(pair[1]) if pair else lab.manage("expire_reservations")
-
-    results = together(run, [*pairs, None])
-    return seen([buyer for buyer, _ in pairs], results) + ended(
-        lab, pairs, ("paid", "expired", "refunded", "refund_due")
+    waiting = [Open.order(lab) for _ in range(rounds)]
+    emails = ", ".join(f"'{each.buyer.email}'" for each in waiting)
+    expiring = Thread(target=lab.python, args=(EXPIRE.format(seconds=EXPIRING_SECONDS + 8),))
+    expiring.start()
+    # So long a management command takes to begin.
+    time.sleep(4)
+    lab.rows(
+        f"UPDATE orders_order SET expires_at = now() + random() * interval '{EXPIRING_SECONDS} seconds' "
+        f"WHERE email IN ({emails})"
     )
 
+    def run(each: Open) -> bool:
+        time.sleep(random.uniform(0, EXPIRING_SECONDS))
+        return each.pay()
 
-def ended(lab: MoneyLab, pairs: list[tuple[Buyer, str]], allowed: tuple[str, ...]) -> list[str]:
-    """Say which orders are where none may be, or are not paid although the provider keeps their money."""
+    results = together(run, waiting)
+    expiring.join(60)
+    return ended(lab, waiting, results, "expired")
+
+
+def ended(lab: MoneyLab, waiting: list[Open], results: list[Any], given_up: str) -> list[str]:
+    """Say which orders are where none may be, and whether the race went both ways."""
     figures = lab.settle()
-    states = lab.orders_of(*[buyer.email for buyer, _ in pairs])
-    lab.say(f"    ended: {dict(Counter(state for _, _, state, _ in states))}")
-    return [f"order {number} is {state}" for _, number, state, _ in states if state not in allowed] + figures.wrong
+    states = Counter(state for _, _, state, _ in lab.orders_of(*[each.buyer.email for each in waiting]))
+    lab.say(f"    ended: {dict(states)}")
+    wrong = seen([each.buyer for each in waiting], results) + figures.wrong
+    wrong += [
+        f"{count} orders are {state}" for state, count in states.items() if state not in ("paid", "refunded", given_up)
+    ]
+    if len(states) < 2:
+        wrong.append(f"the race went one way only: {dict(states)}")
+    return wrong
 
 
 def refund_against_refund(lab: MoneyLab) -> list[str]:
