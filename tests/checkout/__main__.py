@@ -21,7 +21,7 @@ from subprocess import TimeoutExpired
 from typing import Any
 
 from tests.checkout import network, races
-from tests.checkout.controls import CONTROLS, control
+from tests.checkout.controls import CONTROLS, Control, control
 from tests.checkout.lab import Figures, MoneyLab
 from tests.shop import Shop, machine
 from tests.web import Web, write_authorities
@@ -90,10 +90,8 @@ def run(lab: MoneyLab, scenarios: dict[str, Scenario], record: Record) -> None:
         lab.say(f"{settling - began:5.0f} s + {time.monotonic() - settling:3.0f} s  {name:<36} {words}")
 
 
-def run_controls(lab: MoneyLab, chosen: str, record: Record) -> None:
-    for wanted in CONTROLS:
-        if chosen not in wanted.name:
-            continue
+def run_controls(lab: MoneyLab, controls: list[Control], record: Record) -> None:
+    for wanted in controls:
         try:
             seen = control(lab, wanted)
         except (AssertionError, OSError, LookupError, ValueError, TimeoutExpired) as error:
@@ -108,9 +106,13 @@ def main() -> int:
     parser.add_argument("--lab", type=int, default=124, help="lab number to deploy to")
     parser.add_argument("--keep", action="store_true", help="leave the lab running")
     parser.add_argument("--deployed", action="store_true", help="the lab stands and is deployed already; it is kept")
-    parser.add_argument("--only", default="", help="scenarios and controls whose name holds this text")
+    parser.add_argument("--only", default=[""], nargs="+", help="scenarios and controls whose names hold such a text")
     parser.add_argument("--seconds", type=float, default=45, help="how long a crowd buys under each fault")
     options = parser.parse_args()
+
+    def chosen(name: str) -> bool:
+        return any(text in name for text in options.only)
+
     shop, began, record = Shop(options.lab), time.monotonic(), Record()
     with tempfile.TemporaryDirectory(prefix="pasargad-checkout-") as name:
         try:
@@ -119,8 +121,8 @@ def main() -> int:
             web = Web(shop.network, write_authorities(shop, Path(name) / "ca.pem"))
             lab = MoneyLab(shop, web, lambda line: print(line, flush=True))
             every = race_scenarios() | fault_scenarios(options.seconds)
-            run(lab, {name: each for name, each in every.items() if options.only in name}, record)
-            run_controls(lab, options.only, record)
+            run(lab, {name: each for name, each in every.items() if chosen(name)}, record)
+            run_controls(lab, [each for each in CONTROLS if chosen(each.name)], record)
             # The controls broke the books on purpose: they must be whole again.
             if left := lab.settle().wrong:
                 record.wrong["after the controls"] = left

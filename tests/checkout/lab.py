@@ -185,18 +185,23 @@ class MoneyLab:
     def broken(self, file: str, *changes: tuple[str, str]) -> Iterator[None]:
         """Run the shop with a guard taken out of the release that serves, and put it back afterwards."""
         slot = str(self.shop.status()["active"])
-        path = f"$(readlink -f /srv/pasargad/slots/{slot})/app/pasargad/{file}"
-        kept = f"/root/{uuid.uuid4().hex}.py"
-        text = self.shop.on("store1", f"cp {path} {kept} && cat {path}").require().output
+        release = self.shop.on("store1", f"readlink -f /srv/pasargad/slots/{slot}").require().output.strip()
+        path = f"{release}/app/pasargad/{file}"
+        # A release is compiled when it is built, and its sources are not looked at any more.
+        compiled = f"{Path(path).parent}/__pycache__/{Path(path).stem}.*.pyc"
+        kept = f"/root/{uuid.uuid4().hex}"
+        command = f"mkdir {kept} && cp -a {path} {kept}/source && cp -a {compiled} {kept}/ && cat {path}"
+        text = self.shop.on("store1", command).require().output
         for old, new in changes:
             assert text.count(old) == 1, f"the guard is not where it was: {old}"
             text = text.replace(old, new)
         try:
-            self.shop.on("store1", f"cat > {path} <<'PATCHED'\n{text}\nPATCHED").require()
+            self.shop.on("store1", f"rm {compiled}; cat > {path} <<'PATCHED'\n{text}\nPATCHED").require()
             self.restart(slot)
             yield
         finally:
-            self.shop.on("store1", f"cp {kept} {path}; rm {kept}").require()
+            back = f"cp -a {kept}/source {path}; cp -a {kept}/*.pyc {Path(path).parent}/__pycache__/; rm -r {kept}"
+            self.shop.on("store1", back).require()
             self.restart(slot)
 
     def restart(self, slot: str) -> None:
