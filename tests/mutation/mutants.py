@@ -201,6 +201,12 @@ MUTANTS = [
         "if to not in RETURN_TRANSITIONS[before]:",
         "if False:",
     ),
+    Mutant(
+        "the rest of a whole refund is forgotten beside one made at the provider",
+        REFUNDS,
+        "if rest and order.status == Status.REFUND_DUE:",
+        "if False:",
+    ),
     Mutant("an order goes where it may not", ORDERS, "if to not in TRANSITIONS[before]:", "if False:"),
     Mutant(
         "a refunded order is not closed",
@@ -224,8 +230,8 @@ MUTANTS = [
     Mutant(
         "what was promised is not booked",
         REFUNDS,
-        "book_promised(refund)\n    _follow_the_sums(order, actor=actor, note=reason)",
-        "_follow_the_sums(order, actor=actor, note=reason)",
+        "book_promised(refund)\n    refund_send_task",
+        "refund_send_task",
     ),
     Mutant(
         "what was sent is booked once for all sendings",

@@ -71,10 +71,30 @@ def refund_open(
     request_key: str | None = None,
 ) -> Refund:
     """Note, in the caller's transaction, that money is due back; a worker sends it. Raises RefundRefused."""
-    from .tasks import refund_send_task
-
     order, attempt = _lock(attempt)
     _require_room(attempt, amount_minor)
+    refund = _promise(
+        order, attempt, amount_minor, reason, actor=actor, return_request=return_request, request_key=request_key
+    )
+    _note_pieces(refund, order, list(pieces))
+    _follow_the_sums(order, actor=actor, note=reason)
+    crash_point("payments.refund.opened")
+    return refund
+
+
+def _promise(
+    order: Order,
+    attempt: PaymentAttempt,
+    amount_minor: int,
+    reason: str,
+    *,
+    actor: str,
+    return_request: ReturnRequest | None = None,
+    request_key: str | None = None,
+) -> Refund:
+    """Note a refund of a locked payment with its books, and let a worker send it."""
+    from .tasks import refund_send_task
+
     number = Refund.objects.filter(attempt=attempt).count() + 1
     # The CHECK on the attempt refuses more than was received.
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + amount_minor)
@@ -87,11 +107,8 @@ def refund_open(
         request_key=request_key,
         idempotency_key=refund_key(order, attempt.number, number),
     )
-    _note_pieces(refund, order, list(pieces))
     book_promised(refund)
-    _follow_the_sums(order, actor=actor, note=reason)
     refund_send_task.enqueue(refund.pk)
-    crash_point("payments.refund.opened")
     return refund
 
 
@@ -304,6 +321,10 @@ def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + sent.amount)
     refund = _note_foreign(attempt, sent, Refund.Status.CREATED)
     book_promised(refund)
+    rest = attempt.received_minor - attempt.refunded_minor - sent.amount
+    if rest and order.status == Status.REFUND_DUE:
+        # All of it is due; what was given up above was more than fits beside this one.
+        _promise(order, attempt, rest, "The rest of what is due back.", actor="shop")
     _follow_the_sums(order, actor=FOREIGN, note=refund.reason)
     return refund
 

@@ -30,7 +30,7 @@ from pasargad.cart.services import cart_coupon_set
 from pasargad.orders import services as orders
 from pasargad.orders.exceptions import IllegalTransition, OrderRefused, ReturnRefused
 from pasargad.orders.models import Order, Status
-from pasargad.orders.services import order_place
+from pasargad.orders.services import order_lock, order_move, order_place
 from pasargad.payments import gateway, refunds
 from pasargad.payments import services as payments
 from pasargad.payments.exceptions import PaymentError
@@ -81,19 +81,25 @@ class Story(RuleBasedStateMachine):
         self.transaction = transaction.atomic()
         self.transaction.__enter__()
 
-    @initialize(stocks=st.lists(st.integers(1, 4), min_size=2, max_size=2), bought=st.integers(0, 2))
-    def open_shop(self, stocks: list[int], bought: int) -> None:
-        """Goods, coupons, and up to two orders that were paid before the story begins."""
+    @initialize(
+        stocks=st.lists(st.integers(1, 4), min_size=2, max_size=2),
+        bought=st.lists(st.sampled_from(["visa", "pendingRefund", "refundFail"]), max_size=2),
+        sent=st.booleans(),
+    )
+    def open_shop(self, stocks: list[int], bought: list[str], sent: bool) -> None:
+        """Goods, coupons, and up to two orders that were paid, and perhaps sent, before the story begins."""
         self.variants = [make_variant(stock=stock) for stock in stocks]
         self.variants.append(make_variant(stock=0, made_to_order=True, lead_days=3))
         make_coupon("TWICE", limit=2)
         make_coupon("ONCE-EACH", per_customer_limit=1, priority=1)
-        for _ in range(bought):
-            with self.refusals():
-                order = self.buy([0, 0, 2])
-                attempt = payments.payment_start(order.pk)
-                self.confirm(attempt.intent_id or "", "visa")
-                payments.payment_check(attempt, actor="return")
+        for card in bought:
+            order = self.buy([1, 0, 2])
+            attempt = payments.payment_start(order.pk)
+            self.confirm(attempt.intent_id or "", card)
+            payments.payment_check(attempt, actor="return")
+            self.variants = [self.variants[1], self.variants[0], self.variants[2]]
+            if sent:
+                order_move(order_lock(order.pk), Status.SHIPPED, actor="staff")
 
     def buy(self, quantities: list[int], coupon: str = "") -> Order:
         lines = [(variant, pieces) for variant, pieces in zip(self.variants, quantities, strict=True) if pieces]
@@ -174,10 +180,21 @@ class Story(RuleBasedStateMachine):
     def fault(self, call: str, effect: str, phase: str) -> None:
         self.provider.control("POST", "faults", {"target": "api", "match": call, "effect": effect, "phase": phase})
 
-    def pull(self, lever: str, body: dict[str, Any] | None = None) -> None:
-        """Use a lever of the provider; one that does not move now stays where it is."""
+    def pull(self, lever: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Use a lever of the provider; one that does not move now stays where it is, and brings nothing."""
         with contextlib.suppress(OSError):
-            self.provider.control("POST", lever, body or {})
+            return dict(self.provider.control("POST", lever, body or {}))
+        return {}
+
+    def tell(self, told: str, subject: str) -> None:
+        """Bring the messages about one thing, the newest first: the older ones are old news then."""
+        if told != "not" and not self.faulty():
+            events = [event for event in self.events() if event["data"]["object"]["id"] == subject]
+            self.deliver(events[::-1] if told == "newest first" else events)
+
+    def faulty(self) -> bool:
+        """Whether trouble is planned, which a step that only looks would use up."""
+        return bool(self.provider.control("GET", "faults"))
 
     def one(self, model: Any, number: int, **conditions: Any) -> Any:
         rows = list(model.objects.filter(**conditions).order_by("pk").distinct())

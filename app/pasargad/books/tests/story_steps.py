@@ -73,6 +73,7 @@ DEADLY = [
     "payments.refund.sent",
     "payments.return.refunding",
 ]
+TOLD = st.sampled_from(["not", "as they came", "newest first"])
 CARDS = ["visa", "visa", "visa", "chargeDeclined", "pendingRefund", "refundFail"]
 
 
@@ -105,7 +106,7 @@ class ShopperSteps(Story):
     def pay(self, number: int, card: str, told: bool) -> None:
         """Whatever the provider takes money for may be paid, also by a page that was open for too long."""
         listed = gateway.intents_between(self.began, timezone.now() + timedelta(minutes=1)) if not self.faulty() else []
-        payable = sorted(intent.id for intent in listed if intent.status not in ("succeeded", "canceled"))
+        payable = [intent.id for intent in listed[::-1] if intent.status not in ("succeeded", "canceled")]
         if payable:
             intent_id = payable[number % len(payable)]
             self.confirm(intent_id, card)
@@ -171,9 +172,13 @@ class StaffSteps(Story):
                     tracking_record(found.pk, Tracking("own", "1", (arrived,)))
 
     @rule(
-        number=pick, share=st.sampled_from([0.05, 0.3, 0.5, 1.0, 1.2]), pieces=st.integers(0, 2), restock=st.booleans()
+        number=pick,
+        share=st.sampled_from([0.05, 0.3, 0.5, 1.0, 1.2]),
+        pieces=st.integers(0, 2),
+        restock=st.booleans(),
+        sending=st.booleans(),
     )
-    def give_back(self, number: int, share: float, pieces: int, restock: bool) -> None:
+    def give_back(self, number: int, share: float, pieces: int, restock: bool, sending: bool) -> None:
         """Some money, for some pieces or none; never more than there is, and a second click gives nothing more."""
         if attempt := self.one(PaymentAttempt, number, received_minor__gt=0):
             amount = max(1, int((attempt.received_minor - attempt.refunded_minor) * share))
@@ -184,6 +189,8 @@ class StaffSteps(Story):
                 assert amount <= room, f"{amount} given back, and there were {room}"
                 again = order_refund(attempt.order_id, amount, "A story.", actor="staff", pieces=wanted, key=key)
                 assert made.pk == again.pk
+                if sending:
+                    refund_send(made.pk)
 
     def room(self, order: Order) -> int:
         """What may still be given back of an order's fullest payment, counted from its refunds and disputes."""
@@ -206,7 +213,7 @@ class StaffSteps(Story):
             with self.refusals():
                 (refund_again if again else refund_withdraw)(refund.pk, actor="staff")
 
-    @rule(number=pick, step=st.sampled_from(["accept", "accept", "receive", "receive", "pay", "refuse", "withdraw"]))
+    @rule(number=pick, step=st.sampled_from(["accept", "take", "take", "pay", "pay", "refuse", "withdraw"]))
     def answer_return(self, number: int, step: str) -> None:
         if found := self.one(ReturnRequest, number):
             rows = list(found.lines.all())
@@ -217,7 +224,9 @@ class StaffSteps(Story):
                     return_refuse(found.pk, actor="staff", answer="No.")
                 elif step == "withdraw":
                     return_withdraw(found.pk)
-                elif step == "receive":
+                elif step == "take":
+                    with self.refusals():
+                        return_accept(found.pk, actor="staff")
                     arrived = [Arrived(restock=row.quantity) if number % 3 else Arrived(write_off=1) for row in rows]
                     return_receive(found.pk, dict(zip([r.pk for r in rows], arrived, strict=True)), actor="staff")
                 else:
@@ -261,7 +270,7 @@ class OutsideSteps(Story):
     def death(self, point: str) -> None:
         self.interlude = (point, "die")
 
-    @rule(number=pick, outcome=st.sampled_from(["succeed", "fail"]), told=st.sampled_from(["not", "newest first"]))
+    @rule(number=pick, outcome=st.sampled_from(["succeed", "fail"]), told=TOLD)
     def bank_decides_a_refund(self, number: int, outcome: str, told: str) -> None:
         if refund := self.one(Refund, number, provider_id__isnull=False):
             self.pull(f"refunds/{refund.provider_id}/{outcome}")
@@ -276,29 +285,21 @@ class OutsideSteps(Story):
                 params: Any = {"payment_intent": attempt.intent_id, "amount": amount}
                 gateway._client().v1.refunds.create(params)
 
-    @rule(number=pick)
-    def dispute(self, number: int) -> None:
+    @rule(number=pick, told=TOLD)
+    def dispute(self, number: int, told: str) -> None:
         """A bank takes back what was paid, perhaps before we have heard of the payment."""
         listed = gateway.intents_between(self.began, timezone.now() + timedelta(minutes=1)) if not self.faulty() else []
-        paid = sorted(intent.id for intent in listed if intent.received)
+        paid = [intent.id for intent in listed[::-1] if intent.received]
         if paid:
-            self.pull("disputes", {"payment_intent": paid[number % len(paid)]})
+            case = self.pull("disputes", {"payment_intent": paid[number % len(paid)]})
+            self.tell(told, case.get("id", ""))
 
-    @rule(number=pick, outcome=st.sampled_from(["won", "lost"]), told=st.sampled_from(["not", "newest first"]))
+    @rule(number=pick, outcome=st.sampled_from(["won", "lost"]), told=TOLD)
     def bank_decides_a_dispute(self, number: int, outcome: str, told: str) -> None:
         if attempt := self.one(PaymentAttempt, number, disputes__status="open"):
             case = attempt.disputes.all()[0].provider_id
             self.pull(f"disputes/{case}/{outcome}")
             self.tell(told, case)
-
-    def tell(self, told: str, subject: str) -> None:
-        """Bring the messages about one thing, the newest first: the older ones are old news then."""
-        if told != "not" and not self.faulty():
-            self.deliver([event for event in self.events() if event["data"]["object"]["id"] == subject][::-1])
-
-    def faulty(self) -> bool:
-        """Whether trouble is planned, which a step that only looks would use up."""
-        return bool(self.provider.control("GET", "faults"))
 
 
 class WholeStory(ShopperSteps, StaffSteps, OutsideSteps):
