@@ -199,10 +199,12 @@ def cancel_against_pay(lab: MoneyLab, rounds: int = 12) -> list[str]:
     waiting = [Open.order(lab) for _ in range(rounds)]
 
     def run(deed: Callable[[], Any]) -> Any:
-        time.sleep(random.uniform(0, 0.6))
+        # Cancelling goes through the shop to the provider and takes the longer way.
+        time.sleep(random.uniform(0, 3 if deed in paying else 1))
         return deed()
 
-    results = together(run, [*(each.pay for each in waiting), *(each.cancel for each in waiting)])
+    paying = [each.pay for each in waiting]
+    results = together(run, [*paying, *(each.cancel for each in waiting)])
     return ended(lab, waiting, results, "cancelled")
 
 
