@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock lint test test-pages test-kill test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock lint test test-pages test-kill test-checkout test-mutation test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -47,6 +47,12 @@ test-idempotence: setup ## Prove that nothing to do changes nothing, and that --
 
 test-kill: setup ## Kill deploys in every phase, by every hand, and see that shoppers keep their shop
 	@PYTHONPATH=module_utils .venv/bin/python -m tests.kill $(ARGS)
+
+test-checkout: setup ## Prove on a deployed shop that money is never wrong: races, faults, deaths
+	@PYTHONPATH=module_utils .venv/bin/python -m tests.checkout $(ARGS)
+
+test-mutation: setup ## Break the shop in every named way and see that the story of its books notices
+	@.venv/bin/python -m tests.mutation.money $(ARGS)
 
 bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the common ways of doing it
 	@.venv/bin/python -m tests.bench.bench_deploy $(ARGS)

@@ -149,6 +149,8 @@ class OrderLine(models.Model):
     quantity = models.PositiveIntegerField()
     # Pieces whose money was given back, returns left out: they count for themselves.
     refunded_quantity = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    # Those of them that had left the house: nothing of what is still to be sent is held back for them.
+    refunded_sent_quantity = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     unit_price_minor = models.PositiveIntegerField()
     total_minor = models.PositiveIntegerField(help_text="Before discounts and added tax")
     discount_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="This line's part of all discounts")
@@ -172,6 +174,11 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.sku}"
+
+    @property
+    def owed(self) -> int:
+        """How many pieces the buyer gets by parcel: all but those refunded before they left."""
+        return max(0, self.quantity - self.refunded_quantity + self.refunded_sent_quantity)
 
 
 class OrderEvent(models.Model):

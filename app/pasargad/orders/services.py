@@ -33,6 +33,7 @@ from .models import TRANSITIONS, Order, OrderEvent, OrderLine, Status
 from .quoting import Quote, Wish, quote_lines
 from .selectors import order_earlier
 from .signals import order_changed
+from .smallest import SMALLEST_MINOR, too_small_to_pay
 
 # Crockford's digits: nobody reads I, L, O or U for something else.
 NUMBER_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -202,6 +203,10 @@ def _require_agreed(quote: Quote, agreed_total_minor: int) -> None:
         total = Money(quote.price.total, settings.SHOP.currency)
         changed = gettext("The price has changed since you saw it. The total is now %(total)s.") % {"total": total}
         raise CartChanged(f"{quote.coupon_problem} {changed}".strip())
+    if too_small_to_pay(quote.price.total, settings.SHOP.currency):
+        least = Money(SMALLEST_MINOR[settings.SHOP.currency], settings.SHOP.currency)
+        text = gettext("The smallest sum that can be paid is %(least)s. Please put something more into your cart.")
+        raise OrderRefused(text % {"least": least})
 
 
 def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int | None) -> Order:

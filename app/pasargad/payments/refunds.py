@@ -6,7 +6,7 @@ Rows are locked in one order: the order, its attempt, the refund. An order's sta
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from pasargad.faults import crash_point
 from pasargad.orders.models import TRANSITIONS, Order, OrderLine, Status
+from pasargad.orders.parcels import pieces_sent
 from pasargad.orders.return_models import ReturnRequest, ReturnState
 from pasargad.orders.returns import pieces_in_returns, restock, return_lock, return_move
 from pasargad.orders.services import order_lock, order_move
@@ -48,11 +49,15 @@ POISONED_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Piece:
-    """How many pieces of an order line a refund is for, and whether they go back into stock."""
+    """How many pieces of an order line a refund is for, and whether they go back into stock.
+
+    `sent` says that they had left the house. Otherwise those that have not are taken first: they are not sent any more.
+    """
 
     line: OrderLine
     quantity: int
     restock: bool = False
+    sent: bool = False
 
 
 def refund_open(
@@ -66,10 +71,30 @@ def refund_open(
     request_key: str | None = None,
 ) -> Refund:
     """Note, in the caller's transaction, that money is due back; a worker sends it. Raises RefundRefused."""
-    from .tasks import refund_send_task
-
     order, attempt = _lock(attempt)
     _require_room(attempt, amount_minor)
+    refund = _promise(
+        order, attempt, amount_minor, reason, actor=actor, return_request=return_request, request_key=request_key
+    )
+    _note_pieces(refund, order, list(pieces))
+    _follow_the_sums(order, actor=actor, note=reason)
+    crash_point("payments.refund.opened")
+    return refund
+
+
+def _promise(
+    order: Order,
+    attempt: PaymentAttempt,
+    amount_minor: int,
+    reason: str,
+    *,
+    actor: str,
+    return_request: ReturnRequest | None = None,
+    request_key: str | None = None,
+) -> Refund:
+    """Note a refund of a locked payment with its books, and let a worker send it."""
+    from .tasks import refund_send_task
+
     number = Refund.objects.filter(attempt=attempt).count() + 1
     # The CHECK on the attempt refuses more than was received.
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + amount_minor)
@@ -82,11 +107,8 @@ def refund_open(
         request_key=request_key,
         idempotency_key=refund_key(order, attempt.number, number),
     )
-    _note_pieces(refund, order, list(pieces))
     book_promised(refund)
-    _follow_the_sums(order, actor=actor, note=reason)
     refund_send_task.enqueue(refund.pk)
-    crash_point("payments.refund.opened")
     return refund
 
 
@@ -250,11 +272,14 @@ def _require_room(attempt: PaymentAttempt, amount_minor: int) -> None:
 
 def _note_pieces(refund: Refund, order: Order, pieces: list[Piece]) -> None:
     """Note which pieces the money is for, and put into stock what the buyer never got. Raises RefundRefused."""
-    returned = pieces_in_returns(order) if pieces else {}
+    returned, sent = (pieces_in_returns(order), pieces_sent(order)) if pieces else ({}, {})
     for piece in pieces:
         room = F("refunded_quantity") + piece.quantity + returned.get(piece.line.pk, 0)
         line = OrderLine.objects.filter(pk=piece.line.pk, order=order, quantity__gte=room)
-        if piece.quantity < 1 or not line.update(refunded_quantity=F("refunded_quantity") + piece.quantity):
+        if piece.quantity < 1 or not line.update(
+            refunded_quantity=F("refunded_quantity") + piece.quantity,
+            refunded_sent_quantity=F("refunded_sent_quantity") + _of_sent(piece, sent, returned),
+        ):
             raise RefundRefused("More pieces than were bought.")
     if any(piece.restock for piece in pieces):
         _require_in_the_house(order)
@@ -262,6 +287,20 @@ def _note_pieces(refund: Refund, order: Order, pieces: list[Piece]) -> None:
         RefundLine(refund=refund, line=piece.line, quantity=piece.quantity, restocked=piece.restock) for piece in pieces
     )
     restock(((piece.line, piece.quantity) for piece in pieces if piece.restock), reference=f"refund:{refund.pk}")
+
+
+def _of_sent(piece: Piece, sent: Mapping[int, int], returned: Mapping[int, int]) -> int:
+    """Return how many of the pieces had left the house. Raises RefundRefused for what is not where it is said to be."""
+    line = OrderLine.objects.filter(pk=piece.line.pk).first() or piece.line
+    gone = sent.get(line.pk, 0)
+    if piece.sent:
+        if piece.quantity > gone - line.refunded_sent_quantity - returned.get(line.pk, 0):
+            raise RefundRefused("Not so many pieces were sent.")
+        return piece.quantity
+    of_sent = max(0, piece.quantity - max(0, line.owed - gone))
+    if of_sent and piece.restock:
+        raise RefundRefused("What has left the house comes back into stock by a return.")
+    return of_sent
 
 
 def _require_in_the_house(order: Order) -> None:
@@ -282,6 +321,10 @@ def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + sent.amount)
     refund = _note_foreign(attempt, sent, Refund.Status.CREATED)
     book_promised(refund)
+    rest = attempt.received_minor - attempt.refunded_minor - sent.amount
+    if rest and order.status == Status.REFUND_DUE:
+        # All of it is due; what was given up above was more than fits beside this one.
+        _promise(order, attempt, rest, "The rest of what is due back.", actor="shop")
     _follow_the_sums(order, actor=FOREIGN, note=refund.reason)
     return refund
 

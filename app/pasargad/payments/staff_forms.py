@@ -10,6 +10,7 @@ from django import forms
 
 from pasargad.catalog.money import Money
 from pasargad.orders.models import Order
+from pasargad.orders.parcels import pieces_sent
 from pasargad.orders.return_models import ReturnRequest
 from pasargad.orders.returns import Arrived, pieces_in_returns, return_value
 
@@ -36,7 +37,7 @@ class RefundForm(forms.Form):
         kwargs.setdefault("initial", {"request_key": secrets.token_hex(16)})
         super().__init__(*args, **kwargs)
         self.order, self.lines = order, list(order.lines.all())
-        returned = pieces_in_returns(order)
+        returned, sent = pieces_in_returns(order), pieces_sent(order)
         fields: dict[str, forms.Field] = {"amount": _amount(order.currency, refundable(order))}
         for line in self.lines:
             left = line.quantity - line.refunded_quantity - returned.get(line.pk, 0)
@@ -53,6 +54,12 @@ class RefundForm(forms.Form):
                 fields[f"restock_{line.pk}"] = forms.BooleanField(
                     label="… and put them back into stock", required=False
                 )
+            if 0 < sent.get(line.pk, 0) < line.owed:
+                fields[f"sent_{line.pk}"] = forms.BooleanField(
+                    label="… of the pieces that were sent already",
+                    help_text="Otherwise pieces that were not sent yet are meant, and are not sent any more.",
+                    required=False,
+                )
         self.fields = {**fields, **self.fields}
 
     @property
@@ -62,7 +69,12 @@ class RefundForm(forms.Form):
     def pieces(self) -> list[Piece]:
         data = self.cleaned_data
         return [
-            Piece(line, data[f"pieces_{line.pk}"], bool(data.get(f"restock_{line.pk}")))
+            Piece(
+                line,
+                data[f"pieces_{line.pk}"],
+                restock=bool(data.get(f"restock_{line.pk}")),
+                sent=bool(data.get(f"sent_{line.pk}")),
+            )
             for line in self.lines
             if data.get(f"pieces_{line.pk}")
         ]

@@ -6,4 +6,9 @@ class ShipmentsConfig(AppConfig):
     verbose_name = "Parcels"
 
     def ready(self) -> None:
+        from pasargad.orders.parcels import parcels_told_by
+
         from . import tasks  # noqa: F401  # importing is what registers the periodic ones
+        from .selectors import pieces_in_parcels_sent
+
+        parcels_told_by(pieces_in_parcels_sent)

@@ -8,11 +8,19 @@ from pasargad.orders.models import Order
 
 from .models import Shipment, ShipmentLine
 
+SENT = (Shipment.State.IN_TRANSIT, Shipment.State.PROBLEM, Shipment.State.DELIVERED, Shipment.State.RETURNED)
+
 
 def shipments_of(order: Order) -> list[Shipment]:
     """Return an order's parcels with what is in them and where they were: four queries."""
     found = order.shipments.exclude(state=Shipment.State.CANCELLED)
     return list(found.prefetch_related("events", "lines__order_line"))
+
+
+def pieces_in_parcels_sent(order: Order) -> dict[int, int]:
+    """Return how many pieces of each line are in parcels that left."""
+    sent = ShipmentLine.objects.filter(shipment__order=order, shipment__state__in=SENT)
+    return dict(sent.order_by().values_list("order_line").annotate(pieces=Sum("quantity")))
 
 
 def shipment_by_tracking(carrier: str, number: str) -> Shipment | None:
@@ -22,9 +30,7 @@ def shipment_by_tracking(carrier: str, number: str) -> Shipment | None:
 
 
 def pieces_left(order: Order) -> dict[int, int]:
-    """Return how many pieces of each line are still to be packed: in no parcel yet, and not paid back."""
+    """Return how many pieces of each line are still to be packed: in no parcel yet, and owed to the buyer."""
     packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=Shipment.State.CANCELLED)
     counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
-    return {
-        line.pk: max(0, line.quantity - line.refunded_quantity - counts.get(line.pk, 0)) for line in order.lines.all()
-    }
+    return {line.pk: max(0, line.owed - counts.get(line.pk, 0)) for line in order.lines.all()}

@@ -19,7 +19,7 @@ from .carriers.port import CarrierRate, Label, Parcel, Party, Tracking
 from .carriers.registry import carrier_of
 from .exceptions import CarrierError, CarrierRefused, ShipmentRefused
 from .models import Shipment, ShipmentLine, TrackingEvent
-from .selectors import pieces_left
+from .selectors import pieces_in_parcels_sent
 
 logger = logging.getLogger(__name__)
 State = Shipment.State
@@ -132,6 +132,7 @@ def shipment_send(shipment_id: int, *, actor: str, tracking_number: str = "") ->
         shipment = Shipment.objects.select_for_update().get(pk=shipment_id)
         if shipment.state not in (State.PREPARED, State.LABELLED) or order.status not in SENDABLE:
             raise ShipmentRefused("This parcel cannot be sent: it has left already, or its order does not stand.")
+        _require_owed(order, shipment)
         shipment.state, shipment.sent_at = State.IN_TRANSIT, timezone.now()
         shipment.tracking_number = tracking_number or shipment.tracking_number
         shipment.save()
@@ -178,6 +179,14 @@ def _advance_order(order: Order, actor: str) -> None:
         order_move(order, Status.SHIPPED, actor=actor)
     if order.status == Status.SHIPPED and all(state == State.DELIVERED for state in parcels):
         order_move(order, Status.DELIVERED, actor=actor)
+
+
+def _require_owed(order: Order, shipment: Shipment) -> None:
+    """Refuse a parcel with pieces that were refunded after they were packed."""
+    sent = pieces_in_parcels_sent(order)
+    for row in shipment.lines.select_related("order_line"):
+        if sent.get(row.order_line_id, 0) + row.quantity > row.order_line.owed:
+            raise ShipmentRefused(f"{row.order_line.sku} was refunded after it was packed: pack this parcel anew.")
 
 
 def _bought(shipment: Shipment, label: Label) -> None:

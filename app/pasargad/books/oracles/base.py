@@ -83,4 +83,4 @@ def _snapshot() -> Iterator[None]:
 
 
 # Importing is what registers them.
-from . import guards, money, orders, stock  # noqa: E402, F401
+from . import coupons, guards, money, orders, parcels, stock  # noqa: E402, F401

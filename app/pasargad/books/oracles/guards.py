@@ -17,8 +17,16 @@ CONSTRAINTS = [
     "payments_attempt_number",
     "payments_attempt_refunded",
     "payments_refund_amount",
+    "promotions_limit",
+    "promotions_redeemed_once",
 ]
-INDEXES = ["catalog_movement_once", "catalog_reservation_once", "payments_attempt_one_live", "notifications_mail_once"]
+INDEXES = [
+    "catalog_movement_once",
+    "catalog_reservation_once",
+    "payments_attempt_one_live",
+    "notifications_mail_once",
+    "promotions_customer_number",
+]
 TRIGGERS = [
     "ledger_entry_append_only",
     "ledger_entry_balance",

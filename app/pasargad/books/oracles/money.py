@@ -18,6 +18,16 @@ rule(
     """,
 )
 rule(
+    "payment_settled",
+    "I6",
+    "an attempt that brought money has ended, and stays so whatever is heard later",
+    """
+    SELECT idempotency_key, format('%s, received %s', status, received_minor) FROM payments_paymentattempt
+    WHERE (received_minor > 0 AND status NOT IN ('succeeded', 'cancelled'))
+        OR (received_minor = 0 AND status = 'succeeded')
+    """,
+)
+rule(
     "refunds_within_received",
     "I10",
     "no more is promised back than was received, and what is promised is the sum of the refunds",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from pasargad.orders.models import TRANSITIONS
 from pasargad.orders.return_models import RETURN_TRANSITIONS
+from pasargad.orders.smallest import SMALLEST_MINOR
 
 from .base import rule
 
@@ -58,6 +61,17 @@ rule(
     FROM orders_order o LEFT JOIN orders_orderline l ON l.order_id = o.id
     GROUP BY o.id HAVING o.subtotal_minor <> coalesce(sum(l.total_minor), 0)
     """,
+)
+rule(
+    "order_payable",
+    "I4",
+    "no order stands whose total the payment provider would not take",
+    """
+    SELECT number, format('%%s of %%s %%s', status, total_minor, currency) FROM orders_order
+    WHERE status NOT IN ('expired', 'cancelled') AND total_minor > 0
+        AND total_minor < (%(smallest)s::jsonb ->> currency)::int
+    """,
+    smallest=json.dumps(SMALLEST_MINOR),
 )
 rule(
     "order_paid_in_full",

@@ -97,3 +97,21 @@ rule(
     GROUP BY q.id, l.variant_id HAVING sum(n.restocked) <> coalesce(sum(m.quantity), 0)
     """,
 )
+rule(
+    "refund_restocked_in_house",
+    "I15",
+    "a refund puts no piece into stock that a parcel has carried away",
+    """
+    SELECT o.number, format('%s: bought %s, sent %s, put into stock by refunds %s', l.sku, l.quantity, p.sent, b.pieces)
+    FROM orders_orderline l JOIN orders_order o ON o.id = l.order_id
+    JOIN (SELECT f.line_id, sum(f.quantity) AS pieces FROM payments_refundline f WHERE f.restocked GROUP BY f.line_id) b
+        ON b.line_id = l.id
+    JOIN (
+        SELECT n.order_line_id, sum(n.quantity) AS sent FROM shipments_shipmentline n
+        JOIN shipments_shipment s ON s.id = n.shipment_id AND s.state IN (
+            'in_transit', 'problem', 'delivered', 'returned')
+        GROUP BY n.order_line_id
+    ) p ON p.order_line_id = l.id
+    WHERE p.sent + b.pieces > l.quantity
+    """,
+)

@@ -11,18 +11,17 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
-from testing.factories import make_order, make_variant
+from testing.factories import make_coupon, make_order, make_variant
 from testing.life import confirm
 from testing.money import make_paid
 
 from pasargad.books.oracles import ORACLES, check, check_provider
 from pasargad.books.services import books_verify
-from pasargad.orders.models import Status
 from pasargad.orders.returns import Arrived, Wish, return_accept, return_receive, return_request
-from pasargad.orders.services import order_lock, order_move
 from pasargad.payments.models import PaymentAttempt, Refund
-from pasargad.payments.refunds import Piece, order_refund, refund_send
+from pasargad.payments.refunds import Piece, order_refund, refund_send, refund_withdraw
 from pasargad.payments.services import events_pull, payment_start
+from pasargad.shipments.services import shipment_prepare, shipment_send
 
 BREAK = {
     "stock_reserved": "UPDATE catalog_variant SET reserved = 1 WHERE on_hand > 0",
@@ -56,6 +55,16 @@ BREAK = {
     "ledger_balanced": "ALTER TABLE ledger_posting DISABLE TRIGGER USER;"
     "UPDATE ledger_posting SET amount_minor = amount_minor + 1",
     "ledger_agrees": "UPDATE payments_paymentattempt SET received_minor = received_minor + 1 WHERE received_minor > 0",
+    "payment_settled": "UPDATE payments_paymentattempt SET status = 'pending' WHERE received_minor > 0",
+    "order_payable": "UPDATE orders_order SET discount_minor = subtotal_minor, shipping_minor = 3, tax_minor = 0, "
+    "total_minor = 3",
+    "coupon_uses": "UPDATE promotions_coupon SET used = used + 1",
+    "redemptions_of_orders": "UPDATE orders_order SET discounts = "
+    """'[{"promotion": 1, "name": "x", "code": "", "minor": 0, "shipping_minor": 5}]'""",
+    "parcels_within_paid": "UPDATE shipments_shipmentline SET quantity = 9",
+    "parcels_of_standing_orders": "INSERT INTO orders_orderevent (order_id, before, after, actor, note, at) "
+    "SELECT order_id, 'shipped', 'refund_due', 'x', '', now() - interval '1 day' FROM shipments_shipment",
+    "refund_restocked_in_house": "UPDATE shipments_shipmentline SET quantity = 3",
     "constraints_hold": "ALTER TABLE ledger_posting DISABLE TRIGGER ledger_posting_append_only",
 }
 
@@ -75,7 +84,8 @@ def life(db, monkeypatch) -> None:
     attempt = make_paid(make_order((variant, 3)))
     line = attempt.order.lines.get()
     refund_send(order_refund(attempt.order_id, 100, "x", actor="s", pieces=[Piece(line, 1, restock=True)]).pk)
-    order_move(order_lock(attempt.order_id), Status.SHIPPED, actor="s")
+    shipment_send(shipment_prepare(attempt.order_id).pk, actor="s")
+    make_coupon("BOOKS")
     found = return_request(attempt.order_id, Wish({line.pk: 1}, "unwanted"), key="a" * 32)
     return_accept(found.pk, actor="s")
     return_receive(found.pk, {found.lines.get().pk: Arrived(restock=1)}, actor="s")
@@ -139,6 +149,20 @@ def test_the_provider_s_lists_are_compared(outside):
     assert "provider_disputes" in {finding.oracle for finding in check_provider(since)}
     PaymentAttempt.objects.update(intent_id="pi_unknown")
     assert "provider_payments" in {finding.oracle for finding in check_provider(since)}
+
+
+@pytest.mark.django_db
+def test_a_refund_that_failed_and_was_given_up_is_no_difference(outside):
+    order = make_order()
+    confirm(payment_start(order.pk).intent_id or "")
+    events_pull()
+    refund = order_refund(order.pk, 100, "x", actor="s")
+    refund_send(refund.pk)
+    refund.refresh_from_db()
+    outside.control("POST", f"refunds/{refund.provider_id}/fail")
+    events_pull()
+    refund_withdraw(refund.pk, actor="s")
+    assert check() == [] and check_provider(timezone.now() - timedelta(hours=1)) == []
 
 
 def test_the_nightly_look_tells_the_administrators(life, settings, mailoutbox):

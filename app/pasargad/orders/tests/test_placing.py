@@ -15,6 +15,7 @@ from pasargad.orders.models import TRANSITIONS, Order, OrderEvent, Status
 from pasargad.orders.services import order_lock, order_move, order_place
 
 KEY = "a" * 32
+PICKUP = replace(BUYER, delivery="pickup")
 
 
 def place(cart, **changes):
@@ -181,3 +182,17 @@ def test_the_database_refuses_a_total_that_does_not_add_up():
     order = make_order()
     with pytest.raises(IntegrityError), transaction.atomic():
         Order.objects.filter(pk=order.pk).update(total_minor=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("price", "placed"), [(49, False), (50, True)])
+def test_what_the_payment_provider_would_not_take_is_refused_before_there_is_an_order(price, placed):
+    variant = make_variant(price_minor=price)
+    cart = make_cart((variant, 1))
+    if placed:
+        assert place(cart, buyer=PICKUP).total_minor == price
+        return
+    with pytest.raises(OrderRefused, match=r"\$0\.50"):
+        place(cart, buyer=PICKUP)
+    variant.refresh_from_db()
+    assert not Order.objects.exists() and variant.reserved == 0 and cart.lines.exists()

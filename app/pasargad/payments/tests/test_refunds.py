@@ -397,3 +397,21 @@ def test_copies_of_a_message_at_once_count_once():
     sent = Sent("re_1", "succeeded", 200, "usd", attempt.intent_id or "", "", "")
     assert together(lambda: refund_settle(sent, actor="test"), 8) == []
     assert Refund.objects.count() == 1 and check() == []
+
+
+@pytest.mark.django_db
+def test_what_is_due_stays_due_beside_a_refund_made_at_the_provider(provider):
+    """The whole order is due back; somebody gives back a part at the provider first, so that ours does not fit."""
+    attempt = make_paid()
+    ours = give(attempt, attempt.received_minor)
+    theirs = Sent("re_desk", "succeeded", 300, attempt.currency, attempt.intent_id or "", "", "")
+    with pytest.raises(RefundRefused):
+        refund_settle(theirs, actor="provider")
+    provider.answers = [ProviderRefused("That is more than is left.")]
+    refund_send(ours.pk)
+    refund_settle(theirs, actor="provider")
+    assert Order.objects.get().status == Status.REFUND_DUE and check() == []
+    rest = Refund.objects.get(status="created")
+    assert rest.amount_minor == attempt.received_minor - 300
+    refund_send(rest.pk)
+    assert Order.objects.get().status == Status.REFUNDED and check() == []

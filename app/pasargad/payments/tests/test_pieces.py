@@ -1,0 +1,96 @@
+"""Which pieces a refund is for: those that left the house, or those that did not and are not sent any more."""
+
+from __future__ import annotations
+
+import pytest
+from testing.factories import make_order, make_variant
+from testing.money import make_paid
+
+from pasargad.books.oracles import check
+from pasargad.orders.models import Order, Status
+from pasargad.payments.exceptions import RefundRefused
+from pasargad.payments.models import PaymentAttempt
+from pasargad.payments.refunds import Piece, order_refund
+from pasargad.payments.staff_forms import RefundForm
+from pasargad.shipments.exceptions import ShipmentRefused
+from pasargad.shipments.services import shipment_cancel, shipment_prepare, shipment_send
+
+
+@pytest.fixture
+def attempt(db) -> PaymentAttempt:
+    """An order of three pieces, of which one was sent."""
+    attempt = make_paid(make_order((make_variant(stock=5), 3)))
+    parcel = shipment_prepare(attempt.order_id, quantities={attempt.order.lines.get().pk: 1})
+    shipment_send(parcel.pk, actor="staff")
+    return attempt
+
+
+def refund(attempt: PaymentAttempt, pieces: int, **where: bool) -> None:
+    order_refund(attempt.order_id, 100, "x", actor="staff", pieces=[Piece(attempt.order.lines.get(), pieces, **where)])
+
+
+def packed_next(attempt: PaymentAttempt) -> int:
+    return shipment_prepare(attempt.order_id).lines.get().quantity
+
+
+def test_a_refunded_piece_that_was_sent_holds_nothing_back(attempt):
+    refund(attempt, 1, sent=True)
+    assert packed_next(attempt) == 2 and check() == []
+
+
+def test_a_refunded_piece_is_not_sent_any_more(attempt):
+    refund(attempt, 1)
+    assert packed_next(attempt) == 1 and check() == []
+
+
+def test_when_the_unsent_ones_are_used_up_the_sent_ones_are_meant(attempt):
+    refund(attempt, 3)
+    line = attempt.order.lines.get()
+    assert (line.refunded_quantity, line.refunded_sent_quantity, line.owed) == (3, 1, 1)
+    with pytest.raises(ShipmentRefused):
+        shipment_prepare(attempt.order_id)
+    assert check() == []
+
+
+def test_more_than_were_sent_cannot_be_refunded_as_sent(attempt):
+    with pytest.raises(RefundRefused, match="Not so many"):
+        refund(attempt, 2, sent=True)
+    assert attempt.order.lines.get().refunded_quantity == 0 and check() == []
+
+
+def test_what_left_the_house_does_not_come_into_stock_by_a_refund(attempt):
+    refund(attempt, 2, restock=True)
+    with pytest.raises(RefundRefused, match="by a return"):
+        refund(attempt, 1, restock=True)
+    assert check() == []
+
+
+def test_a_parcel_with_a_piece_refunded_meanwhile_does_not_leave(attempt):
+    parcel = shipment_prepare(attempt.order_id)
+    refund(attempt, 1, restock=True)
+    with pytest.raises(ShipmentRefused, match="pack this parcel anew"):
+        shipment_send(parcel.pk, actor="staff")
+    shipment_cancel(parcel.pk)
+    smaller = shipment_prepare(attempt.order_id)
+    shipment_send(smaller.pk, actor="staff")
+    assert smaller.lines.get().quantity == 1
+    assert Order.objects.get().status == Status.SHIPPED and check() == []
+
+
+def test_staff_are_asked_only_where_there_are_both(attempt):
+    name = f"sent_{attempt.order.lines.get().pk}"
+    assert name in RefundForm(order=attempt.order).fields
+    refund(attempt, 2)
+    assert name not in RefundForm(order=Order.objects.get()).fields
+    untouched = make_paid(make_order((make_variant(stock=5), 2))).order
+    assert not [field for field in RefundForm(order=untouched).fields if field.startswith("sent_")]
+
+
+def test_an_order_marked_as_shipped_counts_as_sent_without_parcels(db):
+    from pasargad.orders.services import order_lock, order_move
+
+    attempt = make_paid(make_order((make_variant(stock=5), 2)))
+    order_move(order_lock(attempt.order_id), Status.SHIPPED, actor="staff")
+    refund(attempt, 1)
+    line = attempt.order.lines.get()
+    assert (line.refunded_sent_quantity, line.owed) == (1, 2) and check() == []

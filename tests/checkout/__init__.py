@@ -1,0 +1,1 @@
+"""Prove on a deployed shop that money is never wrong: races, faults, deaths."""
