@@ -19,7 +19,7 @@ from .carriers.port import CarrierRate, Label, Parcel, Party, Tracking
 from .carriers.registry import carrier_of
 from .exceptions import CarrierError, CarrierRefused, ShipmentRefused
 from .models import Shipment, ShipmentLine, TrackingEvent
-from .selectors import pieces_in_parcels_sent
+from .selectors import pieces_in_parcels_sent, pieces_left
 
 logger = logging.getLogger(__name__)
 State = Shipment.State
