@@ -15,5 +15,5 @@ WHERE p.order_line_id = l.id AND p.sent > l.quantity - l.refunded_quantity
 
 class Migration(migrations.Migration):
     pasargad_phase = "expand"
-    dependencies = [("shipments", "0001_initial"), ("orders", "0005_refunded_after_sending")]
+    dependencies = [("shipments", "0001_initial"), ("orders", "0006_refunded_after_sending")]
     operations = [migrations.RunSQL(KNOWN, migrations.RunSQL.noop)]

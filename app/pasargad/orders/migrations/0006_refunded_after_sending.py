@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     pasargad_phase = "expand"
-    dependencies = [("orders", "0004_returns_and_refunds")]
+    dependencies = [("orders", "0005_guests_by_email")]
     operations = [
         migrations.AddField(
             model_name="orderline",
