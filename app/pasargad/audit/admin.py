@@ -8,19 +8,21 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.text import Truncator
 
 from .export import csv_rows, in_pages
 from .models import Entry
 from .services import audit_record
 
 LONGEST_EXPORT = 100_000
+LONGEST_BRIEF = 160
 
 
 @admin.register(Entry)
 class EntryAdmin(admin.ModelAdmin):
     """The log is read here; the database refuses to change it."""
 
-    list_display = ("at", "actor", "address", "action", "target_type", "target_id", "target", "summary")
+    list_display = ("at", "actor", "address", "action", "target_type", "target_id", "target", "brief")
     list_filter = ("at", "action", "target_type")
     search_fields = ("actor", "target", "target_id", "address", "request_id")
     search_help_text = "Who, what it was about, its number, an address or the number of a request"
@@ -39,6 +41,10 @@ class EntryAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description="before → after")
+    def brief(self, entry: Entry) -> str:
+        return Truncator(self.summary(entry)).chars(LONGEST_BRIEF)
 
     @admin.display(description="before → after")
     def summary(self, entry: Entry) -> str:
