@@ -111,6 +111,7 @@ class Crowd:
                 if not paid and buyer.order_page and dice.random() < 0.5:
                     buyer.ask(f"{buyer.order_page}cancel/", {})
                 self.bought["paid" if paid else "not paid"] += 1
+                time.sleep(0 if paid else 0.3)
             except (OSError, NotServed, KeyError, Exception) as error:
                 self.bought[type(error).__name__] += 1
                 time.sleep(0.3)
@@ -160,7 +161,8 @@ def under_deaths(lab: MoneyLab, *, seconds: float) -> list[str]:
             command = f"systemctl show -p ControlGroup --value pasargad-{unit}@{slot}"
             done = lab.shop.on("store1", f"kill -9 $(shuf -n1 /sys/fs/cgroup$({command})/cgroup.procs)")
             killed[unit] += done.code == 0
-            time.sleep(dice.uniform(0.5, 1.5))
+            # A killed manager takes some seconds to be back; without any shop, nothing is under way that could be lost.
+            time.sleep(dice.uniform(2.0, 5.0))
     lab.say(f"    bought: {dict(crowd.bought)}; killed: {dict(killed)}")
     return too_few(crowd) + ([f"killed only {dict(killed)}"] if not (killed["web"] and killed["worker"]) else [])
 

@@ -28,7 +28,7 @@ from tests.services import services, stop_on_signal
 ROOT = Path(__file__).resolve().parents[2]
 STORY = "app/pasargad/books/tests/test_model.py"
 SEED = "20261"
-# One of the messages, one of stock, one of the ledger: what the quick tests are told about.
+# One of payments, one of stock, one of the ledger: found out soonest.
 SAMPLE = ("every start asks for a new payment", "goods are not held", "what was promised is not booked")
 
 
