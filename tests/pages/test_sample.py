@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from . import accessibility, markup, structured
 from .client import Client
+from .findings import Finding
 from .inventory import Sheet, misplaced, sheets
 from .room import Room
 from .tools import Tools
@@ -44,7 +45,7 @@ def test_pages_of_the_sample_are_accessible(
 ) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 812}, service_workers="block")
     page = context.new_page()
-    found = []
+    found: list[Finding] = []
     for sheet in sample:
         page.goto(shop.url + sheet.path)
         found += accessibility.in_both_schemes(page, sheet.name, tools.axe)
