@@ -269,7 +269,9 @@ MUTANTS = [
     ),
     # Parcels.
     Mutant("a parcel with a refunded piece leaves", SHIPMENTS, "        _require_owed(order, shipment)\n", ""),
-    Mutant("refunded pieces are packed", SHIPMENTS, "line.owed - counts.get", "line.quantity - counts.get"),
+    Mutant(
+        "refunded pieces are packed", "shipments/selectors.py", "line.owed - counts.get", "line.quantity - counts.get"
+    ),
     Mutant(
         "a refunded order's parcel leaves",
         SHIPMENTS,
