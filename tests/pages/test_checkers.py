@@ -163,7 +163,8 @@ def test_a_wrong_status_or_a_wrong_word_to_search_engines_is_found() -> None:
 
 
 def test_a_focus_that_cannot_be_seen_or_reached_is_found(page: Page) -> None:
-    page.set_content(SOUND)
+    # The browser's own ring, one pixel wide, is not what the shop promises.
+    page.set_content(SOUND.replace("</head>", "<style>:focus { outline: 2px solid }</style></head>"))
     sound = keyboard.Keys(page)
     sound.tab_to("#a")
     assert sound.findings == []
