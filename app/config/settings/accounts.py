@@ -31,6 +31,12 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
 MFA_ADAPTER = "pasargad.customers.adapter.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate_webauthn": "pasargad.customers.passkeys.AuthenticateForm",
+    "login_webauthn": "pasargad.customers.passkeys.LoginForm",
+    "reauthenticate_webauthn": "pasargad.customers.passkeys.ReauthenticateForm",
+    "add_webauthn": "pasargad.customers.passkeys.AddForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 # Clocks of telephones are some seconds off: one step of 30 seconds before and after is taken too.

@@ -85,6 +85,17 @@ def test_nonsense_is_refused(key, answer):
     assert client.get("/account/").status_code == 302
 
 
+@pytest.mark.parametrize("answer", ["[]", '{"id": 1}', '{"response": {}, "type": "public-key"}'])
+def test_nonsense_is_no_new_key(answer):
+    make_user("eve@example.org")
+    client = browser()
+    sign_in(client, "eve@example.org")
+    client.post("/account/reauthenticate/", {"password": PASSWORD})
+    client.get(ADD)
+    refused = client.post(ADD, {"name": "Key", "credential": answer, "passwordless": "on"})
+    assert refused.status_code == 200 and not Authenticator.objects.filter(user__email="eve@example.org").exists()
+
+
 def test_a_passkey_is_a_second_factor_for_staff(settings):
     settings.STAFF_SECOND_FACTOR = base.STAFF_SECOND_FACTOR
     admin = f"/{settings.ADMIN_URL_PATH}/"
