@@ -81,10 +81,27 @@ def unit() -> Stage:
 
 
 def app() -> Stage:
-    """The shop's own tests, against real PostgreSQL and Redis."""
+    """The shop's own tests, against real PostgreSQL and Redis: two halves side by side, each with its own servers."""
     services = [*tool("python", "-m", "tests.services", "run", "--")]
     environment = {"DJANGO_SETTINGS_MODULE": "config.settings.test"}
-    return Stage("app", [pytest_step("app", "app", prefix=services, environment=environment, seconds=2400)])
+    halves = enumerate(shop_halves(), 1)
+    steps = [
+        pytest_step(f"app-{number}", *half, prefix=services, environment=environment, seconds=2400)
+        for number, half in halves
+    ]
+    return Stage("app", steps, lanes=2)
+
+
+def shop_halves() -> tuple[list[str], list[str]]:
+    """The shop's directories of tests in two halves of about the same size, the largest first."""
+    sizes: dict[str, int] = {}
+    for path in (ROOT / "app").rglob("test_*.py"):
+        directory = str(path.parent.relative_to(ROOT))
+        sizes[directory] = sizes.get(directory, 0) + path.stat().st_size
+    halves: tuple[list[str], list[str]] = ([], [])
+    for directory in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        min(halves, key=lambda half: sum(sizes[name] for name in half)).append(directory)
+    return halves
 
 
 def lab() -> Stage:
