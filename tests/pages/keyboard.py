@@ -16,7 +16,7 @@ SEEN = """() => {
   if (!element || element === document.body) return {where: "nothing", seen: true};
   const marked = (node) => {
     const style = getComputedStyle(node);
-    return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return style.outlineStyle === "auto" || (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2);
   };
   const box = element.getBoundingClientRect();
   const around = element.closest(".option, .card, .stepper, form");
