@@ -1,5 +1,5 @@
 """The rules of all flags as each process keeps them: asked for in Redis once a second, in the database when Redis has
-none or is away, and kept as they were while neither answers.
+none, or is away for a minute, and kept as they were while neither answers.
 
 Redis holds a generation and, under it, the rules. Switching a flag begins a new generation after the commit, so what
 a slow reader stores of the old rules is stored under the old one, where nobody looks any more.
@@ -28,7 +28,7 @@ GENERATION_KEY = "flags:generation"
 GENERATION_SECONDS = 86_400
 RULES_SECONDS = 60
 CHECK_SECONDS = 1.0
-AWAY_SECONDS = 9.0
+AWAY_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,11 @@ def _refresh(now: float) -> None:
     if now - _kept.checked_at < CHECK_SECONDS:
         return
     generation = _redis(cache.get, GENERATION_KEY)
-    fresh = now - _kept.read_at < RULES_SECONDS
-    if generation is not None and generation == _kept.generation and fresh:
-        _kept = Kept(_kept.rules, generation, _kept.read_at, now)
+    if now - _kept.read_at < RULES_SECONDS and generation in (_kept.generation, None):
+        # A Redis that forgot, or is away, says nothing against what was read a moment ago; it is asked less often, as
+        # one that does not answer costs its timeout.
+        asked_at = now + (AWAY_SECONDS if generation is None else 0)
+        _kept = Kept(_kept.rules, _kept.generation, _kept.read_at, asked_at)
         return
     if generation is None:
         # Redis is new, or away: of several that find this out one names the generation.
@@ -100,7 +102,6 @@ def _refresh(now: float) -> None:
         found = _from_database()
         if found is not None and generation is not None:
             _share(generation, found)
-    # A Redis that does not answer costs its timeout: it is asked less often.
     asked_at = now + (AWAY_SECONDS if generation is None else 0)
     if found is None:
         # Neither answers: what was known stays, and without any knowledge the defaults hold.

@@ -131,6 +131,22 @@ def test_without_redis_the_database_answers(switch, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_a_redis_that_forgot_everything_costs_no_query_and_hides_no_switching(switch, django_assert_num_queries):
+    assert flags.is_on("search")
+    cache.clear()
+    store._kept = replace(store._kept, checked_at=float("-inf"))
+    with django_assert_num_queries(0):
+        assert flags.is_on("search")
+    other = store._kept
+    switch("search", Rule(is_on=False))
+    store._kept = replace(other, checked_at=float("-inf"))
+    assert flags.is_on("search") is False
+    cache.clear()
+    store._kept = replace(store._kept, checked_at=float("-inf"), read_at=float("-inf"))
+    assert flags.is_on("search") is False, "after a minute the database is asked"
+
+
+@pytest.mark.django_db
 def test_a_redis_that_refuses_fails_nothing(switch, monkeypatch):
     def refuses(*args, **kwargs):
         raise ConnectionInterrupted(None)
