@@ -58,8 +58,8 @@ SOCIAL_LOGINS: dict[str, tuple[dict[str, Any], str]] = {
 # One migration for each of the library's apps, written for a release that runs beside the one before
 # (docs/decisions/accounts.md).
 MIGRATION_MODULES = {
-    "account": "pasargad.accounts.library.account",
-    "mfa": "pasargad.accounts.library.mfa",
-    "socialaccount": "pasargad.accounts.library.socialaccount",
-    "usersessions": "pasargad.accounts.library.usersessions",
+    "account": "pasargad.accounts.signin_tables.account",
+    "mfa": "pasargad.accounts.signin_tables.mfa",
+    "socialaccount": "pasargad.accounts.signin_tables.socialaccount",
+    "usersessions": "pasargad.accounts.signin_tables.usersessions",
 }
