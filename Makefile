@@ -30,7 +30,7 @@ lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPG
 lint: setup ## Run every linter and type check
 	@.venv/bin/python -m tests.run lint
 
-test: ## Run every test with everything it needs (about 50 minutes on two cores)
+test: ## Run every test with everything it needs (most of an hour on two cores)
 	@bin/setup --tests
 	@.venv/bin/python -m tests.run
 
