@@ -36,7 +36,7 @@ test: ## Run every test with everything it needs (most of an hour on two cores)
 
 test-hosts: ## Run only the tests that boot hosts: the lab, Molecule, the deployed shop
 	@bin/setup --tests
-	@.venv/bin/python -m tests.run lab molecule e2e
+	@.venv/bin/python -m tests.run hosts
 
 test-pages: ## Prove the shop's pages: axe, HTML, links, structured data, Lighthouse, keyboard, pictures
 	@bin/setup --tests

@@ -7,6 +7,7 @@ measured from Enter to prompt. As a program it deploys a lab (`python3 -m tests.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -190,7 +191,11 @@ class Shop:
     def up(self) -> None:
         """Create the hosts, the secrets and the world outside, and deploy; does nothing twice."""
         self.lab_run("up", "store1", "outside", "--release", self.release).require()
-        self.playbook("playbooks/bootstrap.yml", "-e", "pasargad_environment=lab").require()
+        (REPOSITORY / ".cache").mkdir(exist_ok=True)
+        # All labs of a checkout have the same secrets: of two shops made at once only one may write them.
+        with (REPOSITORY / ".cache/secrets.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.playbook("playbooks/bootstrap.yml", "-e", "pasargad_environment=lab").require()
         self.playbook("playbooks/lab.yml").require()
         self.deploy().require()
 

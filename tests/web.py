@@ -58,6 +58,10 @@ class Web:
     def address(self, host: str) -> str:
         return f"{self.network}.11" if host == DOMAIN else f"{self.network}.50"
 
+    def connection(self, host: str) -> http.client.HTTPSConnection:
+        """Return a connection that can be kept for many requests; it opens with the first."""
+        return _Connection(host, self.address(host), self.context)
+
     def ask(
         self,
         url: str,
@@ -68,7 +72,7 @@ class Web:
     ) -> Answer:
         """Send one request; redirects are answers, not orders."""
         host, _, path = url.removeprefix("https://").partition("/")
-        connection = _Connection(host, self.address(host), self.context)
+        connection = self.connection(host)
         try:
             connection.request(method, f"/{path}", body=body, headers=headers or {})
             response = connection.getresponse()

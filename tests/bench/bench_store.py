@@ -1,8 +1,8 @@
 """Measure how fast the deployed shop serves its catalogue, beside the proxy serving a static file of the same size.
 
 All rates are taken in one run, in rounds (static, cached, uncached, product, and again), and compared as ratios of
-medians, because the machine's speed drifts. CPU and SQL for each page are counted inside the shop's own process,
-without the proxy and the network. The last line of the output is one JSON object.
+medians, because the machine's speed drifts. CPU and SQL of each page are counted inside the shop's own process, with
+the demo's few products and again with many. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.open_loop import Waits, waits_at
+from tests.bench.store_costs import checkout_costs, fill_catalogue, page_costs
 from tests.shop import DOMAIN, Shop, machine
+from tests.shop_load import query
+from tests.web import Web, write_authorities
+
+HALF_LOAD_SECONDS = 20
+HALF_LOAD_ROUNDS = 3
 
 UNIQUE = """
 local n = 0
@@ -27,31 +34,6 @@ request = function()
   return wrk.format("GET", path .. "?bench=" .. os.time() .. "-" .. n .. "-" .. tostring(math.random(1, 1000000000)))
 end
 init = function() math.randomseed(os.time()) end
-"""
-
-# Runs inside the shop: SQL statements and CPU milliseconds of one uncached page, the median over many requests.
-PAGE_COST = """
-import json, statistics, time
-from django.conf import settings
-from django.db import connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
-client = Client(headers={'host': settings.ALLOWED_HOSTS[0], 'x-forwarded-proto': 'https'})
-costs = {}
-for name, path in json.loads(%r).items():
-    for _ in range(5):
-        assert client.get(path).status_code == 200, path
-    with CaptureQueriesContext(connection) as queries:
-        client.get(path)
-    # Counted at once: the next request empties the log.
-    sql = len(queries)
-    times = []
-    for _ in range(60):
-        began = time.process_time()
-        client.get(path)
-        times.append((time.process_time() - began) * 1000)
-    costs[name] = {'sql': sql, 'cpu_ms': round(statistics.median(times), 2)}
-print(json.dumps(costs))
 """
 
 
@@ -109,15 +91,8 @@ def place_static_file(shop: Shop, size: int) -> str:
     return "/static/bench.txt"
 
 
-def page_costs(shop: Shop, pages: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Count SQL and CPU of each page inside the shop."""
-    code = PAGE_COST % json.dumps(pages)
-    quoted = code.replace("'", "'\\''")
-    output = shop.on("store1", f"pasargad-ops manage shell -c '{quoted}'", timeout=300).require().output
-    return json.loads(output.strip().splitlines()[-1])
-
-
-def measure(shop: Shop, *, rounds: int, seconds: int, connections: int) -> dict[str, object]:
+def measure(shop: Shop, *, rounds: int, seconds: int, connections: int, products: int) -> dict[str, object]:
+    """Measure rates, waits at half load, and costs, then the costs again with so many products on the shelves."""
     paths = shop.paths_to_warm()
     listing, product = "/shop/", next(path for path in paths if path.startswith("/p/"))
     size = int(
@@ -146,7 +121,14 @@ def measure(shop: Shop, *, rounds: int, seconds: int, connections: int) -> dict[
             )
     shop.on("store1", f"rm -f /srv/pasargad{static}").require()
     medians = {name: statistics.median(rate.rps for rate in rates) for name, rates in seen.items()}
+    half = waits(shop, listing, rate=medians["list"] / 2, connections=connections)
+    few = int(query(shop, "SELECT count(*) FROM catalog_product WHERE state = 'published'")[0][0])
+    checkout = checkout_costs(shop)
     costs = page_costs(shop, {"list": listing, "product": product})
+    print(f"{few} products  {costs}; filling the shelves", file=sys.stderr)
+    many = fill_catalogue(shop, products)
+    costs_of_many = page_costs(shop, {"list": listing, "product": product})
+    print(f"{many} products  {costs_of_many}", file=sys.stderr)
     return {
         "bench": "store",
         "command": "make bench-store",
@@ -165,8 +147,31 @@ def measure(shop: Shop, *, rounds: int, seconds: int, connections: int) -> dict[
         "list_sql": costs["list"]["sql"],
         "product_cpu_ms": costs["product"]["cpu_ms"],
         "product_sql": costs["product"]["sql"],
-        "bad": sum(rate.bad for rates in seen.values() for rate in rates),
+        "checkout_sql": checkout["place"],
+        "checkout_request_sql": checkout["request"],
+        "half_load_rps": round(half.rate, 1),
+        "half_load_p50_ms": round(half.p50_ms, 1),
+        "half_load_p99_ms": round(half.p99_ms, 1),
+        "p99_to_p50": round(half.p99_ms / half.p50_ms, 2),
+        "products": [few, many],
+        "sql_at_100k": {page: cost["sql"] for page, cost in costs_of_many.items()},
+        "cpu_ms_at_100k": {page: cost["cpu_ms"] for page, cost in costs_of_many.items()},
+        "wall_ms": {page: [costs[page]["ms"], cost["ms"]] for page, cost in costs_of_many.items()},
+        "bad": half.bad + sum(rate.bad for rates in seen.values() for rate in rates),
     }
+
+
+def waits(shop: Shop, path: str, *, rate: float, connections: int) -> Waits:
+    """Ask for the page at this rate, several times; returns the run in the middle by the ratio of its percentiles."""
+    with tempfile.TemporaryDirectory() as directory:
+        web = Web(shop.network, write_authorities(shop, Path(directory) / "ca.pem"))
+        runs = [
+            waits_at(web, path, rate=rate, seconds=HALF_LOAD_SECONDS, connections=connections)
+            for _ in range(HALF_LOAD_ROUNDS)
+        ]
+    for run in runs:
+        print(f"half load {run.rate:.1f} rps  p50 {run.p50_ms:.1f} ms  p99 {run.p99_ms:.1f} ms", file=sys.stderr)
+    return sorted(runs, key=lambda run: run.p99_ms / run.p50_ms)[HALF_LOAD_ROUNDS // 2]
 
 
 def main() -> int:
@@ -176,12 +181,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--products", type=int, default=100_000, help="how many the second count of costs has")
     options = parser.parse_args()
     if not Path("/usr/bin/wrk").exists():
         raise SystemExit("bench-store: wrk is missing: apt-get install wrk")
     shop = Shop(options.lab, variables={"web_proxy_unlimited_networks": [f"10.231.{options.lab}.0/24"]})
     with shop.for_a_while(keep=options.keep):
-        figures = measure(shop, rounds=options.rounds, seconds=options.seconds, connections=options.connections)
+        figures = measure(
+            shop,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=options.connections,
+            products=options.products,
+        )
     print(json.dumps(figures))
     return 0 if figures["bad"] == 0 else 1
 

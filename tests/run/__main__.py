@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.run.report import Counts, closing_line, failures, step_counts, summary
 from tests.run.runner import Runner
-from tests.run.stages import RESULTS, ROOT, STAGES, Stage
+from tests.run.stages import DEFAULT_STAGES, RESULTS, ROOT, STAGES, Stage
 
 OWN_LABS = range(100, 120)
 
@@ -60,10 +60,12 @@ def interrupted(number: int, frame: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the named stages, or all of them."""
+    """Run the named stages, or everything."""
     parser = argparse.ArgumentParser(prog="tests.run", description=__doc__)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)} (default: all of them)")
-    names = parser.parse_args(arguments).stages or list(STAGES)
+    parser.add_argument(
+        "stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)} (default: {', '.join(DEFAULT_STAGES)})"
+    )
+    names = parser.parse_args(arguments).stages or list(DEFAULT_STAGES)
     unknown = [name for name in names if name not in STAGES]
     if unknown:
         parser.error(f"no stage {', '.join(unknown)}; stages are {', '.join(STAGES)}")
@@ -80,9 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_all(names: Sequence[str]) -> int:
     """Run stages in order; a failed one does not stop the next."""
     signal.signal(signal.SIGTERM, interrupted)
-    needs_labs = bool({"lab", "molecule", "e2e"} & set(names))
+    needs_labs = bool({"hosts", "lab", "molecule", "e2e"} & set(names))
     if needs_labs and os.geteuid() != 0:
-        say("tests.run: lab, molecule and e2e boot hosts on this machine: run them as root.")
+        say("tests.run: hosts, lab, molecule and e2e boot hosts on this machine: run them as root.")
         return 1
     shutil.rmtree(RESULTS, ignore_errors=True)
     (RESULTS / "junit").mkdir(parents=True)

@@ -64,9 +64,8 @@ class Runner:
         started = time.monotonic()
         if self._stopped:
             return StepResult(step, 0, "interrupted", log)
-        environment = {**base_environment(), **step.environment}
-        if stage.name == "molecule":
-            environment["PASARGAD_MOLECULE_LAB"] = str(LABS_OF_SCENARIOS[lane])
+        own_lab = {"PASARGAD_MOLECULE_LAB": str(LABS_OF_SCENARIOS[lane])}
+        environment = {**base_environment(), **own_lab, **step.environment}
         with log.open("wb") as output:
             try:
                 process = subprocess.Popen(

@@ -15,6 +15,7 @@ OWN_STAGE = ("lab", "e2e", "fleet")
 # Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.
 LAB_OF_LAB_TESTS = 117
 LABS_OF_SCENARIOS = (118, 119)
+LABS_OF_SHOPS = (100, 101)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A group of steps; `lanes` of them run at once, and a lane tells its steps its number in PASARGAD_TEST_LANE."""
+    """A group of steps; `lanes` of them run at once, each with a lab of its own for a Molecule scenario."""
 
     name: str
     steps: Sequence[Step]
@@ -132,12 +133,27 @@ def size_of_tests(scenario: Path) -> int:
 
 
 def e2e() -> Stage:
-    """A deployed shop: load through a deploy, faults, a browser that buys something."""
-    return Stage("e2e", [pytest_step("e2e", "tests/e2e", seconds=2700)])
+    """A deployed shop: load through a deploy, faults, a browser that buys something. The faults have their own shop."""
+    faults = "tests/e2e/bad_input"
+    parts = {"e2e-bad_input": [faults], "e2e-shop": ["tests/e2e", f"--ignore={faults}"]}
+    steps = [
+        pytest_step(name, *arguments, environment={"PASARGAD_E2E_LAB": str(lab)}, seconds=2700)
+        for lab, (name, arguments) in zip(LABS_OF_SHOPS, parts.items(), strict=True)
+    ]
+    return Stage("e2e", steps, lanes=2)
+
+
+def hosts() -> Stage:
+    """Everything that boots hosts, two at a time: hosts wait more than they work. The longest begin."""
+    parts = [e2e(), molecule(), lab()]
+    missing = [part.missing for part in parts if not part.steps]
+    steps = [] if missing else [step for part in parts for step in part.steps]
+    return Stage("hosts", steps, lanes=2, missing=", ".join(missing))
 
 
 # In this order, unless stages are named: what fails soonest comes first.
-STAGES = {"lint": lint, "unit": unit, "app": app, "lab": lab, "molecule": molecule, "e2e": e2e}
+DEFAULT_STAGES = {"lint": lint, "unit": unit, "app": app, "hosts": hosts}
+STAGES = {**DEFAULT_STAGES, "lab": lab, "molecule": molecule, "e2e": e2e}
 
 
 def base_environment() -> dict[str, str]:
