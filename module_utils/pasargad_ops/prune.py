@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from .artefact import read_release
 from .config import SLOTS, ReleaseConfig
 from .outcome import Damaged
+from .stage import static_names
 from .state import State
 
 
@@ -56,9 +56,8 @@ def prune_static(config: ReleaseConfig, kept: list[Path]) -> list[str]:
     """Remove hashed files that no kept release's manifest names; a kept release without a manifest keeps everything."""
     named: set[str] = set()
     for path in kept:
-        manifest = path / "app" / "staticfiles" / "staticfiles.json"
         try:
-            named |= set(json.loads(manifest.read_text())["paths"].values())
+            named |= static_names(path)
         except (OSError, ValueError, KeyError):
             return []
     removed = []

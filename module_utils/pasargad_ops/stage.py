@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import os
 import shutil
 import time
@@ -23,10 +24,32 @@ def missing_parts(config: ReleaseConfig, release: Release) -> list[Part]:
     its dependencies, for those belong to one Python and the host may have got another.
     """
     code, static, deps = release.wanted_parts(config.python_tag)
-    parts = [] if read_release(config.releases / release.release) else [code, static]
+    parts = []
+    if not read_release(config.releases / release.release):
+        parts = [code] if static_is_here(config, static) else [code, static]
     if not (config.deps / release.deps_name(config.python_tag)).is_dir():
         parts.append(deps)
     return [part for part in parts if not _arrived(config, part)]
+
+
+def static_is_here(config: ReleaseConfig, part: Part) -> bool:
+    """Whether a release on this host came with the very same static files, and every one of them still lies here."""
+    for path in config.releases.glob("*"):
+        try:
+            release = None if path.suffix == ".tmp" else read_release(path)
+            if release and release.parts["static"].sha256 == part.sha256:
+                files = [config.static / name for name in static_names(path)]
+                return all(file.is_file() and file.stat().st_size for file in files)
+        except (Damaged, OSError, KeyError, ValueError):
+            # A damaged neighbour proves nothing; the files are sent.
+            continue
+    return False
+
+
+def static_names(release_dir: Path) -> set[str]:
+    """Return the hashed names that a release gives out; raises OSError, ValueError or KeyError without a manifest."""
+    manifest = release_dir / "app" / "staticfiles" / "staticfiles.json"
+    return set(json.loads(manifest.read_text())["paths"].values())
 
 
 def _arrived(config: ReleaseConfig, part: Part) -> bool:
@@ -156,7 +179,8 @@ def stage_release(config: ReleaseConfig, release: Release) -> dict[str, object]:
     new_deps = stage_deps(config, release)
     new_static = 0
     if not target.exists():
-        new_static = stage_static(config, release)
+        if not static_is_here(config, release.parts["static"]):
+            new_static = stage_static(config, release)
         archive = verify_part(config, release.parts["code"])
         temporary = target.with_name(target.name + ".tmp")
         shutil.rmtree(temporary, ignore_errors=True)

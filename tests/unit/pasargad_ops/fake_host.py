@@ -118,18 +118,21 @@ def pack(directory: Path, target: Path) -> dict[str, Any]:
     return {"file": target.name, "sha256": digest, "size": target.stat().st_size}
 
 
-def build(where: Path, name: str, *, contract: tuple[str, ...] = (), **about: Any) -> Artefact:
-    """Build a tiny release; `about` says how ill it is and which migrations it has."""
+def build(where: Path, name: str, *, contract: tuple[str, ...] = (), static_of: str = "", **about: Any) -> Artefact:
+    """Build a tiny release; `about` says how ill it is and which migrations it has. It may look like another one:
+    `static_of` names the release whose static files it has.
+    """
     about = {"name": name, "migrations": ["shop.0001_initial"], **about}
     trees = where / f"trees-{name}"
     shutil.copytree(HERE / "tiny", trees / "code" / "app")
     (trees / "code" / "app" / "about.json").write_text(json.dumps(about))
-    static = f"shop.{hashlib.sha256(name.encode()).hexdigest()[:12]}.css"
+    look = static_of or name
+    static = f"shop.{hashlib.sha256(look.encode()).hexdigest()[:12]}.css"
     manifest = trees / "code" / "app" / "staticfiles" / "staticfiles.json"
     manifest.parent.mkdir()
     manifest.write_text(json.dumps({"paths": {"shop.css": static}}))
     (trees / "static").mkdir()
-    (trees / "static" / static).write_text(f"/* {name} */")
+    (trees / "static" / static).write_text(f"/* {look} */")
     (trees / "static" / f"{static}.gz").write_bytes(b"gz")
     shutil.copytree(HERE / "tiny_deps", trees / "deps")
     target = where / f"artefact-{name}"

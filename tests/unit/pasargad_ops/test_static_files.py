@@ -9,6 +9,7 @@ import pytest
 
 from pasargad_ops import stage
 from pasargad_ops.artefact import parse_release
+from pasargad_ops.outcome import Damaged
 from tests.unit.pasargad_ops.fake_host import Artefact, Host
 
 Build = Callable[..., Artefact]
@@ -43,3 +44,40 @@ def test_a_file_that_a_power_cut_has_emptied_is_replaced(host: Host, release: Bu
     host.send(two)
     assert stage.stage_release(host.config, parse_release(two.manifest))["new_static"] == 1
     assert broken.read_bytes() == good
+
+
+def test_files_that_the_host_has_are_not_sent_again(host: Host, release: Build) -> None:
+    host.deploy(release("one"))
+    two = release("two", static_of="one")
+    assert host.send(two) == ["code"]
+    assert stage.stage_release(host.config, parse_release(two.manifest))["new_static"] == 0
+    assert host.send(release("three")) == ["code", "static"]
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "emptied"])
+def test_they_are_sent_when_one_of_them_is_lost(host: Host, release: Build, lose: Callable[[Path], None]) -> None:
+    host.deploy(release("one"))
+    two = release("two", static_of="one")
+    lose(next(host.config.static.glob("*.css")))
+    assert host.send(two) == ["code", "static"]
+    assert stage.stage_release(host.config, parse_release(two.manifest))["new_static"] == 1
+
+
+def test_a_damaged_neighbour_proves_nothing(host: Host, release: Build) -> None:
+    one = release("one")
+    host.deploy(one)
+    (host.config.releases / one.release / "RELEASE.json").write_text('{"release": "other"}')
+    assert host.send(release("two", static_of="one")) == ["code", "static"]
+
+
+def test_a_release_whose_neighbour_goes_away_meanwhile_is_refused(host: Host, release: Build) -> None:
+    """Pruned between looking and staging: what was not sent is missed, and the next deploy sends it."""
+    one = release("one")
+    host.deploy(one)
+    two = release("two", static_of="one")
+    assert host.send(two) == ["code"]
+    (host.config.releases / one.release).rename(host.root / "pruned")
+    with pytest.raises(Damaged, match="did not arrive"):
+        stage.stage_release(host.config, parse_release(two.manifest))
+    assert host.send(two) == ["static"]
+    assert stage.stage_release(host.config, parse_release(two.manifest))["changed"]
