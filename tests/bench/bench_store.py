@@ -1,7 +1,7 @@
 """Measure how fast the deployed shop serves its catalogue, beside the proxy serving a static file of the same size.
 
-All rates are taken in one run, in rounds (static, cached, uncached, product, and again), and compared as ratios of
-medians, because the machine's speed drifts. CPU and SQL of each page are counted inside the shop's own process, with
+All rates are taken in one run, in rounds (static, cached, uncached, product, and again), and compared within a round,
+because the machine's speed drifts. CPU and SQL of each page are counted inside the shop's own process, with
 the demo's few products and again with many. The last line of the output is one JSON object.
 """
 
@@ -141,8 +141,8 @@ def measure(shop: Shop, *, rounds: int, seconds: int, connections: int, products
         **{
             f"{name}_p95_ms": round(statistics.median(rate.p95_ms for rate in rates), 1) for name, rates in seen.items()
         },
-        "cached_to_static": round(medians["list_cached"] / medians["static"], 3),
-        "list_to_static": round(medians["list"] / medians["static"], 4),
+        "cached_to_static": round(ratio(seen, "list_cached"), 3),
+        "list_to_static": round(ratio(seen, "list"), 4),
         "list_cpu_ms": costs["list"]["cpu_ms"],
         "list_sql": costs["list"]["sql"],
         "product_cpu_ms": costs["product"]["cpu_ms"],
@@ -156,9 +156,18 @@ def measure(shop: Shop, *, rounds: int, seconds: int, connections: int, products
         "products": [few, many],
         "sql_at_100k": {page: cost["sql"] for page, cost in costs_of_many.items()},
         "cpu_ms_at_100k": {page: cost["cpu_ms"] for page, cost in costs_of_many.items()},
+        "cpu_growth": {
+            page: round(cost["cpu_ms"] / cost["loop_ms"] / (costs[page]["cpu_ms"] / costs[page]["loop_ms"]), 2)
+            for page, cost in costs_of_many.items()
+        },
         "wall_ms": {page: [costs[page]["ms"], cost["ms"]] for page, cost in costs_of_many.items()},
         "bad": half.bad + sum(rate.bad for rates in seen.values() for rate in rates),
     }
+
+
+def ratio(seen: dict[str, list[Rate]], name: str) -> float:
+    """Return the median of each round's rate beside the static file of the same round: the machine drifts between."""
+    return statistics.median(rate.rps / static.rps for rate, static in zip(seen[name], seen["static"], strict=True))
 
 
 def waits(shop: Shop, path: str, *, rate: float, connections: int) -> Waits:

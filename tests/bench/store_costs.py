@@ -25,7 +25,8 @@ from django.test.utils import CaptureQueriesContext
 host = settings.ALLOWED_HOSTS[0]
 client = Client(headers={'host': host, 'x-forwarded-proto': 'https', 'origin': 'https://' + host})
 """
-# SQL statements, CPU and wall milliseconds of one uncached page; of the times the median over many requests.
+# SQL statements, CPU and wall milliseconds of one uncached page; of the times the median over many requests. A loop
+# that always does the same, timed between them, tells how fast the machine was meanwhile.
 PAGES = """
 costs = {}
 for name, path in json.loads(%r).items():
@@ -35,13 +36,17 @@ for name, path in json.loads(%r).items():
         client.get(path)
     # Counted at once: the next request empties the log.
     sql = len(queries)
-    cpu, wall = [], []
+    cpu, wall, loop = [], [], []
     for _ in range(60):
         began, at = time.process_time(), time.perf_counter()
         client.get(path)
         cpu.append((time.process_time() - began) * 1000)
         wall.append((time.perf_counter() - at) * 1000)
-    costs[name] = {'sql': sql, 'cpu_ms': round(statistics.median(cpu), 2), 'ms': round(statistics.median(wall), 2)}
+        began = time.process_time()
+        sum(number * number for number in range(20_000))
+        loop.append((time.process_time() - began) * 1000)
+    named = {'cpu_ms': cpu, 'ms': wall, 'loop_ms': loop}
+    costs[name] = {'sql': sql, **{kind: round(statistics.median(times), 2) for kind, times in named.items()}}
 print(json.dumps(costs))
 """
 # A cart with three variants is bought. Savepoints are not counted: they ask the database nothing.
@@ -86,7 +91,7 @@ def in_the_shop(shop: Shop, code: str, *, seconds: float = 300) -> str:
 
 
 def page_costs(shop: Shop, pages: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Return `sql`, `cpu_ms` and `ms` of each page."""
+    """Return `sql`, `cpu_ms`, `ms` and the machine's `loop_ms` of each page."""
     costs: dict[str, dict[str, float]] = json.loads(in_the_shop(shop, CLIENT + PAGES % json.dumps(pages)))
     return costs
 
