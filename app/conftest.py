@@ -14,6 +14,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 sys.path.insert(0, str(Path(__file__).parent))
 django.setup()
 
+from testing.fixtures import carrier, outside, running  # noqa: E402, F401
+
 
 @pytest.fixture(autouse=True)
 def _fresh_caches() -> Iterator[None]:
