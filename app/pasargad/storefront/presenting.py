@@ -242,13 +242,17 @@ def _work_out(base: str, image: ProductImage | Cover, renditions: list[dict[str,
 
 def stock(found: Availability) -> Stock:
     if found.left > settings.SHOP.low_stock_from:
-        return Stock("in_stock", None, settings.SHIPPING.handling_days, "In stock")
+        return Stock("in_stock", None, settings.SHIPPING.handling_days, gettext("In stock"))
     if found.left > 0:
-        return Stock("low", found.left, settings.SHIPPING.handling_days, f"Only {found.left} left")
+        left = ngettext("Only %(left)d left", "Only %(left)d left", found.left) % {"left": found.left}
+        return Stock("low", found.left, settings.SHIPPING.handling_days, left)
     if found.made_to_order:
         days = found.lead_days + settings.SHIPPING.handling_days
-        return Stock("made_to_order", None, days, f"Made to order, leaves in {days} working days")
-    return Stock("sold_out", 0, 0, "Sold out")
+        text = ngettext(
+            "Made to order, leaves in %(days)d working day", "Made to order, leaves in %(days)d working days", days
+        )
+        return Stock("made_to_order", None, days, text % {"days": days})
+    return Stock("sold_out", 0, 0, gettext("Sold out"))
 
 
 def card(row: CardRow) -> Card:
@@ -349,9 +353,9 @@ def _line(line: CartLine) -> Line:
     found = availability_of(variant)
     problem = ""
     if not variant.is_active or product.state != Product.State.PUBLISHED:
-        problem = "This article is no longer sold. Please remove it."
+        problem = gettext("This article is no longer sold. Please remove it.")
     elif not found.made_to_order and line.quantity > found.left:
-        problem = f"Only {found.left} left. Please lower the quantity." if found.left else "Sold out. Please remove it."
+        problem = _too_many(found.left)
     return Line(
         id=line.pk,
         sku=variant.sku,
@@ -365,6 +369,15 @@ def _line(line: CartLine) -> Line:
         stock=stock(found),
         problem=problem,
     )
+
+
+def _too_many(left: int) -> str:
+    if not left:
+        return gettext("Sold out. Please remove it.")
+    text = ngettext(
+        "Only %(left)d left. Please lower the quantity.", "Only %(left)d left. Please lower the quantity.", left
+    )
+    return text % {"left": left}
 
 
 def quote_view(quote: Quote) -> QuoteView:
