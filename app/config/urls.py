@@ -14,6 +14,7 @@ urlpatterns = [
         prefix_default_language=False,
     ),
     path("", include("pasargad.storefront.fixed_urls")),
+    path("account/", include("pasargad.customers.fixed_urls")),
     path("webhooks/", include("pasargad.payments.urls")),
     path("webhooks/", include("pasargad.shipments.urls")),
     path("api/", include("pasargad.api.urls")),
