@@ -147,7 +147,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
             ((found["name"], found["code"], found["minor"]) for found in order.discounts), order.currency
         ),
         taxes=tax_lines(((found["name"], found["ppm"], found["minor"]) for found in order.taxes), order.currency),
-        shipping_method=order.shipping_method,
+        shipping_method=house_words(order.shipping_method),
         lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
         history=[
             (event.at, str(PLACED if event.after == Status.AWAITING_PAYMENT else Status(event.after).label))
@@ -163,8 +163,13 @@ def discount_lines(found: Iterable[tuple[str, str, int]], currency: str) -> list
     return [(f"{name} ({code})" if code else name, Money(-minor, currency)) for name, code, minor in found if minor]
 
 
+def house_words(name: str) -> str:
+    """Translate a name that the house itself gave, and froze in English; what staff called something stays as it is."""
+    return gettext(name) if name else ""
+
+
 def tax_lines(found: Iterable[tuple[str, int, int]], currency: str) -> list[tuple[str, Money]]:
-    return [(f"{name} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
+    return [(f"{house_words(name)} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
 
 
 def _status_text(order: Order, status: Status) -> str:

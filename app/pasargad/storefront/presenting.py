@@ -22,7 +22,7 @@ from pasargad.catalog.cards import CardRow, Cover
 from pasargad.catalog.models import Product, ProductImage
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import Branch, VariantRow, availability_of
-from pasargad.orders.presenting import discount_lines, tax_lines
+from pasargad.orders.presenting import discount_lines, house_words, tax_lines
 from pasargad.orders.quoting import Quote
 from pasargad.reviews.models import Review
 from pasargad.shipping.rules import Option
@@ -388,6 +388,7 @@ def quote_view(quote: Quote) -> QuoteView:
 
     applied = ((found.offer.name, found.offer.code, sum(found.cuts)) for found in price.applied)
     collected = quote.wish.delivery == "pickup"
+    method = quote.option.method.name if quote.option else ""
     return QuoteView(
         subtotal=money(price.subtotal),
         discounts=discount_lines(applied, currency),
@@ -397,7 +398,7 @@ def quote_view(quote: Quote) -> QuoteView:
         taxes=tax_lines(((found.name, found.ppm, found.tax_minor) for found in price.taxes), currency),
         total=money(price.total),
         tax_inclusive=price.tax_inclusive,
-        shipping_method=gettext("Pick-up") if collected else (quote.option.method.name if quote.option else ""),
+        shipping_method=gettext("Pick-up") if collected else house_words(method),
         delivery=quote.wish.delivery,
         methods=[_method_choice(option, option == quote.option, currency) for option in quote.options],
         points=[
@@ -422,7 +423,7 @@ def _method_choice(option: Option, checked: bool, currency: str) -> DeliveryChoi
     time = ngettext("%(days)s working day on the way", "%(days)s working days on the way", high) % {"days": days}
     return DeliveryChoice(
         value=option.value,
-        label=option.method.name,
+        label=house_words(option.method.name),
         detail=" · ".join(filter(None, (option.method.description, time if high else ""))),
         price=Money(option.price_minor, currency),
         checked=checked,

@@ -202,6 +202,18 @@ def test_an_order_remembers_its_language(client):
     assert "در انتظار پرداخت" in html and english_left(html) == []
 
 
+def test_what_the_house_named_is_told_in_the_reader_s_language(client):
+    variant = make_variant()
+    client.post("/fa/cart/add/", {"variant": variant.sku, "quantity": "1"})
+    form = form_with(page(client, "/fa/checkout/"), "idempotency_key")
+    assert "<dt>ارسال</dt>" in page(client, "/fa/checkout/")
+    client.post("/fa/checkout/", {**form.values, **ADDRESS})
+    order = Order.objects.get()
+    assert order.shipping_method == "Shipping"
+    assert "<dt>ارسال</dt>" in page(client, f"/fa/orders/{order.token}/")
+    assert "<dt>Shipping</dt>" in page(client, f"/orders/{order.token}/")
+
+
 def test_offers_are_refused_in_the_language(client):
     make_promotion()
     variant = make_variant()
