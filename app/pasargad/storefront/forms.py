@@ -29,7 +29,9 @@ class AccessibleForm(forms.Form):
 
 class AddToCartForm(AccessibleForm):
     variant = forms.CharField(max_length=40, widget=forms.HiddenInput)
-    quantity = forms.IntegerField(min_value=1, initial=1, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    quantity = forms.IntegerField(
+        label=_("Quantity"), min_value=1, initial=1, widget=forms.NumberInput(attrs={"inputmode": "numeric"})
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,13 +77,17 @@ class CheckoutForm(AccessibleForm):
         validators=[RegexValidator(r"^[0-9+() ./-]{5,40}$", _("Write digits, for example +1 617 555 0100."))],
         help_text=_("Only for questions about the delivery."),
     )
-    delivery = forms.ChoiceField(choices=Delivery.choices, widget=forms.RadioSelect, initial=Delivery.SHIPPING.value)
+    delivery = forms.ChoiceField(
+        label=_("Delivery"), choices=Delivery.choices, widget=forms.RadioSelect, initial=Delivery.SHIPPING.value
+    )
     street = _text(_("Street and number"), "address-line1", longest=120, required=False)
     street2 = _text(_("Flat, floor, company"), "address-line2", longest=120, required=False)
     city = _text(_("City"), "address-level2", longest=80, required=False)
     state = _text(_("State or province"), "address-level1", longest=80, required=False)
     zip = _text(_("Postal code"), "postal-code", longest=20, required=False)
-    country = forms.ChoiceField(required=False, widget=forms.Select(attrs={"autocomplete": "country"}))
+    country = forms.ChoiceField(
+        label=_("Country"), required=False, widget=forms.Select(attrs={"autocomplete": "country"})
+    )
     # Which of these there are depends on the rest of the form: placing the order refuses what cannot be had.
     method = forms.CharField(required=False, max_length=20)
     point = forms.CharField(required=False, max_length=20)

@@ -193,7 +193,9 @@ def test_paths_and_remembered_languages():
 def test_an_order_remembers_its_language(client):
     variant = make_variant()
     client.post("/fa/cart/add/", {"variant": variant.sku, "quantity": "1"})
-    form = form_with(page(client, "/fa/checkout/"), "idempotency_key")
+    asked = page(client, "/fa/checkout/")
+    assert english_left(asked) == [] and english_left(page(client, "/fa/cart/")) == []
+    form = form_with(asked, "idempotency_key")
     placed = client.post("/fa/checkout/", {**form.values, **ADDRESS})
     assert placed.status_code == 303, text_of(placed.content.decode())
     order = Order.objects.get()
