@@ -6,6 +6,7 @@ The shop's own language has no prefix; every other one has its code: `/shop/` an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 from django.utils.translation import get_language_info
@@ -21,15 +22,21 @@ class Spoken:
 
 def spoken() -> tuple[Spoken, ...]:
     """Return the shop's languages, its own first."""
-    codes = sorted((code for code, _name in settings.LANGUAGES), key=lambda code: code != settings.LANGUAGE_CODE)
+    return _spoken(settings.LANGUAGE_CODE)
+
+
+@lru_cache(maxsize=4)
+def _spoken(own: str) -> tuple[Spoken, ...]:
+    codes = sorted((code for code, _name in settings.LANGUAGES), key=lambda code: code != own)
     return tuple(Spoken(code, str(get_language_info(code)["name_local"])) for code in codes)
 
 
 def split(path: str) -> tuple[str, str]:
     """Return the language that a path is in, and the path without its prefix."""
-    first, separator, rest = path.removeprefix("/").partition("/")
+    first, _separator, rest = path.removeprefix("/").partition("/")
     if first != settings.LANGUAGE_CODE and first in dict(settings.LANGUAGES):
-        return first, f"/{rest}" if separator else "/"
+        # Two slashes at the beginning would name another host.
+        return first, f"/{rest.lstrip('/')}"
     return settings.LANGUAGE_CODE, path
 
 

@@ -70,6 +70,12 @@ def test_the_link_leads_to_the_same_page_with_what_was_asked(client):
     assert refused.status_code == 422 and 'href="/cart/" lang="en"' in refused.content.decode()
 
 
+def test_the_link_never_leads_to_another_host(client):
+    for path in ("/fa//evil.example/", "/fa/%2F/evil.example/", "//evil.example/"):
+        for link in re.findall(r'<a href="([^"]*)" lang=', client.get(path).content.decode()):
+            assert not link.startswith("//"), path
+
+
 def test_neither_a_browser_s_wish_nor_a_cookie_changes_a_page(client):
     plain = client.get("/shop/")
     client.cookies["django_language"] = "fa"
@@ -179,7 +185,8 @@ def test_amounts_keep_their_sign_and_currency_among_persian_words():
 @pytest.mark.parametrize(
     ("path", "code", "plain"),
     [("/", "en", "/"), ("/fa/", "fa", "/"), ("/fa", "fa", "/"), ("/fa/shop/?q=fa", "fa", "/shop/?q=fa"),
-     ("/fab/", "en", "/fab/"), ("/en/", "en", "/en/"), ("//fa/", "en", "//fa/")],
+     ("/fab/", "en", "/fab/"), ("/en/", "en", "/en/"), ("//fa/", "en", "//fa/"),
+     ("/fa//evil.example/", "fa", "/evil.example/")],
 )  # fmt: skip
 def test_a_path_is_split_from_its_language(path, code, plain):
     assert split(path) == (code, plain)
