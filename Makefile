@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock lint test test-pages test-kill test-checkout test-mutation test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock messages lint test test-pages test-kill test-checkout test-mutation test-idempotence test-fleet bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -26,6 +26,12 @@ lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPG
 	@$(lock) $(UPGRADE) requirements/outside.in -c requirements/app.txt -o requirements/outside.txt
 	@$(lock) $(UPGRADE) requirements/control.in -c requirements/app.txt -c requirements/outside.txt -o requirements/control.txt
 	@bin/setup
+
+messages: ## Collect the words of the shop for its translations, and compile what was translated
+	@bin/setup --tests
+	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py makemessages --locale fa --add-location file \
+		--no-obsolete --ignore tests --ignore testing --ignore staticfiles
+	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py compilemessages
 
 lint: setup ## Run every linter and type check
 	@.venv/bin/python -m tests.run lint

@@ -38,6 +38,18 @@ def _media(tmp_path: Path, settings: object) -> None:
     settings.MEDIA_ROOT = str(tmp_path / "media")  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def persian_shop() -> Iterator[None]:
+    """Let the shop's own language be Persian; what was worked out of addresses is forgotten before and after."""
+    from django.test import override_settings
+    from django.urls import clear_url_caches
+
+    with override_settings(LANGUAGE_CODE="fa"):
+        clear_url_caches()
+        yield
+    clear_url_caches()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _flush_past_guards() -> Iterator[None]:
     """Let tests that commit empty their database: the audit log refuses TRUNCATE, so its triggers rest meanwhile."""

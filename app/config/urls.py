@@ -2,13 +2,19 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("pasargad.storefront.urls")),
-    path("account/", include("pasargad.customers.urls")),
-    path("", include("pasargad.reminders.urls")),
+    *i18n_patterns(
+        path("", include("pasargad.storefront.urls")),
+        path("account/", include("pasargad.customers.urls")),
+        path("", include("pasargad.reminders.urls")),
+        prefix_default_language=False,
+    ),
+    path("", include("pasargad.storefront.fixed_urls")),
+    path("account/", include("pasargad.customers.fixed_urls")),
     path("webhooks/", include("pasargad.payments.urls")),
     path("webhooks/", include("pasargad.shipments.urls")),
     path("api/", include("pasargad.api.urls")),

@@ -57,6 +57,12 @@ def sheets(room: Room) -> list[Sheet]:
         Sheet("order-return-form", f"/orders/{orders['delivered']}/returns/"),
         Sheet("order-reviews", f"/orders/{orders['delivered']}/reviews/"),
         Sheet("error-404", "/nowhere/", status=404),
+        Sheet("home-persian", "/fa/"),
+        Sheet("list-persian", "/fa/shop/"),
+        Sheet("product-persian", f"/fa{product}"),
+        Sheet("cart-persian", "/fa/cart/", filled=True),
+        Sheet("checkout-persian", "/fa/checkout/", filled=True),
+        Sheet("order-persian", f"/fa/orders/{orders['delivered']}/"),
     ]
     found += [Sheet("product-sold-out", f"/p/{stock['sold_out']}/")] if stock["sold_out"] else []
     found += [Sheet("product-solid", f"/p/{stock['solid']}/")] if stock["solid"] else []

@@ -1,4 +1,4 @@
-"""A sample of `make test-pages` for every run: four pages, axe, the HTML checker and the rules of structured data."""
+"""A sample of `make test-pages` for every run: five pages, axe, the HTML checker and the rules of structured data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from .inventory import Sheet, misplaced, sheets
 from .room import Room
 from .tools import Tools
 
-SAMPLE = ("home", "category", "product", "order-shipped")
-WANTED = {"home": {"WebSite", "OnlineStore"}, "product": {"Product", "BreadcrumbList"}, "category": {"BreadcrumbList"}}
+SAMPLE = ("home", "category", "product", "order-shipped", "product-persian")
+GOODS = {"Product", "BreadcrumbList"}
+WANTED = {
+    "home": {"WebSite", "OnlineStore"}, "product": GOODS, "product-persian": GOODS, "category": {"BreadcrumbList"},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

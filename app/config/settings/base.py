@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pasargad.health.middleware.ReleaseHeaders",
     "pasargad.health.middleware.RequestLog",
+    "pasargad.storefront.middleware.PathLanguage",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "pasargad.storefront.middleware.PermissionsPolicy",

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
@@ -34,6 +35,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may use the staff's pages", default=False)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    # The one of the last sign-in; "" is the shop's own.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
 
     objects = UserManager()
 
@@ -43,7 +46,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                Lower("email"), name="accounts_user_email", violation_error_message="This mail address is taken."
+                Lower("email"), name="accounts_user_email", violation_error_message=_("This mail address is taken.")
             ),
         ]
 

@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import ngettext
 
 from .exceptions import AddressRefused
 from .models import Address, User
@@ -76,6 +77,12 @@ def profile_save(user: User, *, name: str) -> None:
     user.name = name
 
 
+def language_note(user: User, code: str) -> None:
+    """Remember which language somebody reads, for mails that no page of theirs causes."""
+    User.objects.filter(pk=user.pk).update(language=code)
+    user.language = code
+
+
 def address_save(user: User, values: Mapping[str, str], *, address_id: int | None = None, default: bool) -> Address:
     """Add an address, or change one of the person's; the first one is the default.
 
@@ -86,7 +93,12 @@ def address_save(user: User, values: Mapping[str, str], *, address_id: int | Non
         known = Address.objects.filter(user=user)
         if address_id is None:
             if known.count() >= MOST_ADDRESSES:
-                raise AddressRefused(f"An address book holds at most {MOST_ADDRESSES} addresses.")
+                text = ngettext(
+                    "An address book holds at most %(most)d address.",
+                    "An address book holds at most %(most)d addresses.",
+                    MOST_ADDRESSES,
+                )
+                raise AddressRefused(text % {"most": MOST_ADDRESSES})
             address = Address(user=user)
         else:
             address = known.get(pk=address_id)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from pasargad.accounts.models import User
 from pasargad.catalog.models import Product, Variant
@@ -75,7 +76,13 @@ def cart_add(cart: Cart, variant: Variant, quantity: int) -> CartLine:
         _require_possible(variant, wanted)
         if line is None:
             if len(lines) >= settings.SHOP.cart_max_lines:
-                raise CartRefused(f"A cart holds at most {settings.SHOP.cart_max_lines} different articles.")
+                most = settings.SHOP.cart_max_lines
+                text = ngettext(
+                    "A cart holds at most %(most)d different article.",
+                    "A cart holds at most %(most)d different articles.",
+                    most,
+                )
+                raise CartRefused(text % {"most": most})
             return CartLine.objects.create(cart=cart, variant=variant, quantity=wanted)
         line.quantity = wanted
         line.save(update_fields=["quantity"])
@@ -154,7 +161,7 @@ def _lock(cart: Cart) -> dict[int, CartLine]:
     """Lock the cart, so that two tabs change it one after the other; returns its lines by variant."""
     if Cart.objects.select_for_update().filter(pk=cart.pk).first() is None:
         # A sign-in in another tab has moved it into the account.
-        raise CartRefused("Your cart has moved into your account. Please try again.")
+        raise CartRefused(gettext("Your cart has moved into your account. Please try again."))
     Cart.objects.filter(pk=cart.pk).update(updated_at=timezone.now())
     return {line.variant_id: line for line in CartLine.objects.filter(cart=cart)}
 
@@ -176,9 +183,16 @@ def _possible(variant: Variant, wanted: int, without_stock: int) -> int:
 
 def _require_possible(variant: Variant, quantity: int) -> None:
     if not variant.is_active or variant.product.state != Product.State.PUBLISHED:
-        raise CartRefused("This article is no longer sold.")
-    if quantity > settings.SHOP.cart_max_quantity:
-        raise CartRefused(f"At most {settings.SHOP.cart_max_quantity} pieces of one article fit into a cart.")
+        raise CartRefused(gettext("This article is no longer sold."))
+    most = settings.SHOP.cart_max_quantity
+    if quantity > most:
+        text = ngettext(
+            "At most %(most)d piece of one article fits into a cart.",
+            "At most %(most)d pieces of one article fit into a cart.",
+            most,
+        )
+        raise CartRefused(text % {"most": most})
     found = availability_of(variant)
     if not found.made_to_order and quantity > found.left:
-        raise CartRefused(f"Only {found.left} left in stock." if found.left else "This article is sold out.")
+        left = ngettext("Only %(left)d left in stock.", "Only %(left)d left in stock.", found.left)
+        raise CartRefused(left % {"left": found.left} if found.left else gettext("This article is sold out."))

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from django.utils.translation import get_language_bidi
+
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "cad": "CA$"}
+# Unicode's marks around what runs from left to right by itself (UAX 9): they show nothing and work in mails, too.
+ISOLATE, END_OF_ISOLATE = "\u2066", "\u2069"
 # ISO 4217: currencies without a minor unit.
 WITHOUT_MINOR = {"jpy", "krw", "irr", "clp"}
 
@@ -26,10 +30,20 @@ class Money:
         return Decimal(self.minor).scaleb(-self.exponent)
 
     def __str__(self) -> str:
-        number = f"{abs(self.decimal):,.{self.exponent}f}"
+        return self._shown(self.exponent)
+
+    @property
+    def whole(self) -> str:
+        """The amount without its minor part where that is nothing."""
+        return self._shown(0 if self.minor % 10**self.exponent == 0 else self.exponent)
+
+    def _shown(self, places: int) -> str:
+        number = f"{abs(self.decimal):,.{places}f}"
         sign = "-" if self.minor < 0 else ""
         symbol = SYMBOLS.get(self.currency)
-        return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {self.currency.upper()}"
+        text = f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {self.currency.upper()}"
+        # Among words that run from right to left, the sign or the currency would jump to the other end of the number.
+        return f"{ISOLATE}{text}{END_OF_ISOLATE}" if get_language_bidi() else text
 
     def __bool__(self) -> bool:
         return self.minor != 0

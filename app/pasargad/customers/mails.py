@@ -13,6 +13,7 @@ from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from pasargad.accounts.models import User
@@ -99,8 +100,11 @@ KIND_OF_NOTICE = {
 
 
 def account_mail(kind: str, *, about: str, recipient: str) -> None:
-    """Queue a mail about an account; each is one of its own, so its key ends in something random."""
-    mail_queue(kind, key=f"{about}-{secrets.token_hex(8)}", recipient=recipient)
+    """Queue a mail about an account, in the language of the page that caused it.
+
+    Each is one of its own, so its key ends in something random.
+    """
+    mail_queue(kind, key=f"{about}-{secrets.token_hex(8)}", recipient=recipient, language=get_language() or "")
 
 
 @writes(*WORDS)

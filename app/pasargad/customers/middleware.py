@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from pasargad.accounts import second_factor
 from pasargad.cart.selectors import cart_lines, cart_of_account
+from pasargad.languages import without_prefix
 from pasargad.storefront.cookies import CART, COUNT, remember_cart
 from pasargad.storefront.views.wishlist import COOKIE as WISHLIST
 
@@ -30,7 +31,7 @@ class PersonalCookies:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.path.startswith("/account/"):
+        if without_prefix(request.path).startswith("/account/"):
             response.headers.setdefault("Cache-Control", "private, no-store")
         happened = getattr(request, "pasargad_signed", "")
         if not happened:

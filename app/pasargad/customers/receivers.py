@@ -11,9 +11,12 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import DatabaseError
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
 from pasargad.accounts.models import User
+from pasargad.accounts.services import language_note
 from pasargad.cart.services import cart_merge
+from pasargad.languages import known
 from pasargad.storefront.cookies import guest_cart_token
 from pasargad.storefront.views.wishlist import guest_token
 from pasargad.wishlist.services import wishlist_merge
@@ -28,6 +31,9 @@ def take_over(sender: Any, request: HttpRequest | None, user: User, **kwargs: An
     """Move what the guest had into the account. If that fails the cookies stay, and the next sign-in tries again."""
     if request is None:
         return
+    spoken = get_language() or ""
+    if known(user.language) != known(spoken):
+        language_note(user, spoken)
     steps: tuple[tuple[str, Callable[[User, uuid.UUID], object]], ...] = (
         (guest_cart_token(request), cart_merge),
         (guest_token(request), wishlist_merge),

@@ -39,7 +39,7 @@ class ReleaseHeaders:
 # What stands in an address after these lets its holder in.
 TOKENS = re.compile(
     r"(/orders/)[0-9a-f]{32}(?=/|$)"
-    r"|^(/account/confirm-email/|/account/password/reset/key/|/reminders/stop/).+?(?=/?$)"
+    r"|^((?:/[a-z]{2})?(?:/account/confirm-email/|/account/password/reset/key/|/reminders/stop/)).+?(?=/?$)"
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from pasargad.catalog.money import Money
 from pasargad.orders.models import ERASED_EMAIL, Order
@@ -63,7 +64,7 @@ def content_of(mail: Mail) -> Content:
         raise NotWanted("the buyer was erased")
     context: dict[str, Any] = {
         "order": order_view(order),
-        "order_url": f"{settings.SITE_URL}/orders/{order.token}/",
+        "order_url": f"{settings.SITE_URL}{reverse('order', args=[order.token])}",
         "business": settings.BUSINESS,
         "shipping": settings.SHIPPING,
         "site_url": settings.SITE_URL,

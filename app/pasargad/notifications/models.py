@@ -16,6 +16,8 @@ class Mail(models.Model):
     kind = models.CharField(max_length=40)
     key = models.CharField(max_length=80, help_text="What it is about, for example an order")
     recipient = models.EmailField(max_length=254)
+    # What it is written in; "" is the shop's own.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField()

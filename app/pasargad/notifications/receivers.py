@@ -36,18 +36,20 @@ KIND_OF_RETURN = {
 @receiver(order_changed)
 def tell_shopper(sender: Any, order: Order, after: Status, **kwargs: Any) -> None:
     if kind := KIND_OF.get(after):
-        mail_queue(kind, key=str(order.pk), recipient=order.email)
+        mail_queue(kind, key=str(order.pk), recipient=order.email, language=order.language)
 
 
 @receiver(money_returned)
 def tell_of_money(sender: Any, order: Order, reference: str, amount_minor: int, **kwargs: Any) -> None:
-    mail_queue("refund_sent", key=f"{order.pk}:{reference}:{amount_minor}", recipient=order.email)
+    key = f"{order.pk}:{reference}:{amount_minor}"
+    mail_queue("refund_sent", key=key, recipient=order.email, language=order.language)
 
 
 @receiver(return_changed)
 def tell_of_return(sender: Any, request: ReturnRequest, after: ReturnState, **kwargs: Any) -> None:
     if kind := KIND_OF_RETURN.get(after):
-        mail_queue(kind, key=f"{request.order_id}:{request.pk}", recipient=request.order.email)
+        order = request.order
+        mail_queue(kind, key=f"{order.pk}:{request.pk}", recipient=order.email, language=order.language)
 
 
 @receiver(payment_disputed)

@@ -10,9 +10,10 @@ from django.core.mail import EmailMultiAlternatives, mail_admins
 from django.db import transaction
 from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from pasargad.faults import crash_point
+from pasargad.languages import known
 from pasargad.orders.models import Order, Status
 
 from .content import Content, NotWanted, content_of
@@ -23,11 +24,14 @@ logger = logging.getLogger(__name__)
 REMIND_AFTER = timedelta(minutes=3)
 
 
-def mail_queue(kind: str, *, key: str, recipient: str) -> None:
-    """Queue a mail of a kind about a subject; a second one of the same kind about the same subject is not queued."""
+def mail_queue(kind: str, *, key: str, recipient: str, language: str = "") -> None:
+    """Queue a mail of a kind about a subject; a second one of the same kind about the same subject is not queued.
+
+    It will be written in the language; "" is the shop's own.
+    """
     from .tasks import mail_send_task
 
-    mail = Mail(kind=kind, key=key, recipient=recipient, next_attempt_at=timezone.now())
+    mail = Mail(kind=kind, key=key, recipient=recipient, language=language, next_attempt_at=timezone.now())
     Mail.objects.bulk_create([mail], ignore_conflicts=True)
     # A row that was there before is found too: its task then sees that nothing is due.
     queued = Mail.objects.get(kind=kind, key=key)
@@ -52,7 +56,7 @@ def mail_send(mail_id: int) -> bool:
         mail.save(update_fields=["attempts", "next_attempt_at"])
     crash_point("notifications.mail.booked")
     try:
-        _message(mail, content_of(mail)).send()
+        _message(mail, _written(mail)).send()
     except NotWanted as reason:
         withdrawn = {"state": Mail.State.WITHDRAWN, "error": str(reason)[:300]}
         Mail.objects.filter(pk=mail.pk, state=Mail.State.PENDING).update(**withdrawn)
@@ -88,11 +92,17 @@ def orders_remind(limit: int = 200) -> int:
         status=Status.AWAITING_PAYMENT, placed_at__lte=now - REMIND_AFTER, expires_at__gt=now + timedelta(minutes=1)
     )
     told = Mail.objects.filter(kind="order_placed", key=Cast(OuterRef("pk"), CharField()))
-    found = list(waiting.filter(~Exists(told)).order_by("placed_at").values_list("pk", "email")[:limit])
-    for pk, email in found:
+    found = list(waiting.filter(~Exists(told)).order_by("placed_at").values_list("pk", "email", "language")[:limit])
+    for pk, email, language in found:
         with transaction.atomic():
-            mail_queue("order_placed", key=str(pk), recipient=email)
+            mail_queue("order_placed", key=str(pk), recipient=email, language=language)
     return len(found)
+
+
+def _written(mail: Mail) -> Content:
+    """Render a mail in its own language, also in a worker, whom no page told any."""
+    with translation.override(known(mail.language)):
+        return content_of(mail)
 
 
 def _message(mail: Mail, content: Content) -> EmailMultiAlternatives:

@@ -1,19 +1,23 @@
-"""English names of the countries the shop may sell to or sit in."""
+"""Names of the countries the shop may sell to or sit in."""
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_lazy as _
+
 NAMES = {
-    "AE": "United Arab Emirates", "AT": "Austria", "AU": "Australia", "BE": "Belgium", "BG": "Bulgaria",
-    "BR": "Brazil", "CA": "Canada", "CH": "Switzerland", "CY": "Cyprus", "CZ": "Czechia", "DE": "Germany",
-    "DK": "Denmark", "EE": "Estonia", "ES": "Spain", "FI": "Finland", "FR": "France", "GB": "United Kingdom",
-    "GR": "Greece", "HR": "Croatia", "HU": "Hungary", "IE": "Ireland", "IL": "Israel", "IN": "India", "IR": "Iran",
-    "IS": "Iceland", "IT": "Italy", "JP": "Japan", "KR": "South Korea", "LI": "Liechtenstein", "LT": "Lithuania",
-    "LU": "Luxembourg", "LV": "Latvia", "MT": "Malta", "MX": "Mexico", "NL": "Netherlands", "NO": "Norway",
-    "NZ": "New Zealand", "PL": "Poland", "PT": "Portugal", "RO": "Romania", "SE": "Sweden", "SG": "Singapore",
-    "SI": "Slovenia", "SK": "Slovakia", "TR": "Türkiye", "US": "United States", "ZA": "South Africa",
+    "AE": _("United Arab Emirates"), "AT": _("Austria"), "AU": _("Australia"), "BE": _("Belgium"),
+    "BG": _("Bulgaria"), "BR": _("Brazil"), "CA": _("Canada"), "CH": _("Switzerland"), "CY": _("Cyprus"),
+    "CZ": _("Czechia"), "DE": _("Germany"), "DK": _("Denmark"), "EE": _("Estonia"), "ES": _("Spain"),
+    "FI": _("Finland"), "FR": _("France"), "GB": _("United Kingdom"), "GR": _("Greece"), "HR": _("Croatia"),
+    "HU": _("Hungary"), "IE": _("Ireland"), "IL": _("Israel"), "IN": _("India"), "IR": _("Iran"), "IS": _("Iceland"),
+    "IT": _("Italy"), "JP": _("Japan"), "KR": _("South Korea"), "LI": _("Liechtenstein"), "LT": _("Lithuania"),
+    "LU": _("Luxembourg"), "LV": _("Latvia"), "MT": _("Malta"), "MX": _("Mexico"), "NL": _("Netherlands"),
+    "NO": _("Norway"), "NZ": _("New Zealand"), "PL": _("Poland"), "PT": _("Portugal"), "RO": _("Romania"),
+    "SE": _("Sweden"), "SG": _("Singapore"), "SI": _("Slovenia"), "SK": _("Slovakia"), "TR": _("Türkiye"),
+    "US": _("United States"), "ZA": _("South Africa"),
 }  # fmt: skip
 
 
 def country_name(code: str) -> str:
     """The name of an ISO 3166 code; a code that is missing here is shown as it is."""
-    return NAMES.get(code, code)
+    return str(NAMES.get(code, code))

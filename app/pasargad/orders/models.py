@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Upper
+from django.utils.translation import gettext_lazy as _
 
 from pasargad.catalog.models import Variant
 from pasargad.catalog.money import Money
@@ -18,16 +19,16 @@ JSON: models.JSONField[Any, Any] = models.JSONField()
 
 
 class Status(models.TextChoices):
-    AWAITING_PAYMENT = "awaiting_payment", "Awaiting payment"
-    PAID = "paid", "Paid"
-    PROCESSING = "processing", "In production"
-    READY_FOR_PICKUP = "ready_for_pickup", "Ready for pickup"
-    SHIPPED = "shipped", "Shipped"
-    DELIVERED = "delivered", "Delivered"
-    EXPIRED = "expired", "Expired"
-    CANCELLED = "cancelled", "Cancelled"
-    REFUND_DUE = "refund_due", "Refund due"
-    REFUNDED = "refunded", "Refunded"
+    AWAITING_PAYMENT = "awaiting_payment", _("Awaiting payment")
+    PAID = "paid", _("Paid")
+    PROCESSING = "processing", _("In production")
+    READY_FOR_PICKUP = "ready_for_pickup", _("Ready for pickup")
+    SHIPPED = "shipped", _("Shipped")
+    DELIVERED = "delivered", _("Delivered")
+    EXPIRED = "expired", _("Expired")
+    CANCELLED = "cancelled", _("Cancelled")
+    REFUND_DUE = "refund_due", _("Refund due")
+    REFUNDED = "refunded", _("Refunded")
 
 
 # The only ways an order may go. Expired and cancelled orders can still turn out to be paid: money comes first.
@@ -47,8 +48,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 
 class Delivery(models.TextChoices):
-    SHIPPING = "shipping", "Send it to me"
-    PICKUP = "pickup", "I collect it"
+    SHIPPING = "shipping", _("Send it to me")
+    PICKUP = "pickup", _("I collect it")
 
 
 class Order(models.Model):
@@ -72,6 +73,8 @@ class Order(models.Model):
     zip = models.CharField(max_length=20, blank=True)
     country = models.CharField(max_length=2, blank=True)
     note = models.CharField(max_length=500, blank=True)
+    # What the shop writes about it is in the language it was made in; "" is the shop's own.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
 
     # The customer for limits of promotions, and how the goods travel: frozen like the prices.
     customer_key = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)

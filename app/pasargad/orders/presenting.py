@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from pasargad.catalog.money import Money
 
@@ -15,20 +16,20 @@ from .countries import country_name
 from .models import Delivery, Order, Status
 
 HELP = {
-    Status.AWAITING_PAYMENT: "We hold your goods for you. The order is yours as soon as it is paid.",
-    Status.PAID: "Your payment has arrived and we are getting to work.",
-    Status.PROCESSING: "Your order is being made.",
-    Status.READY_FOR_PICKUP: "Your order is waiting for you.",
-    Status.SHIPPED: "Your order is on its way.",
-    Status.DELIVERED: "Your order has arrived.",
-    Status.EXPIRED: "The order was not paid in time, so we released the goods. Nothing was charged.",
-    Status.CANCELLED: "The order was cancelled. Nothing was charged.",
-    Status.REFUND_DUE: "We cannot fulfil this order. Your money is on its way back.",
-    Status.REFUNDED: "Your money has been sent back. It can take some days to appear on your account.",
+    Status.AWAITING_PAYMENT: _("We hold your goods for you. The order is yours as soon as it is paid."),
+    Status.PAID: _("Your payment has arrived and we are getting to work."),
+    Status.PROCESSING: _("Your order is being made."),
+    Status.READY_FOR_PICKUP: _("Your order is waiting for you."),
+    Status.SHIPPED: _("Your order is on its way."),
+    Status.DELIVERED: _("Your order has arrived."),
+    Status.EXPIRED: _("The order was not paid in time, so we released the goods. Nothing was charged."),
+    Status.CANCELLED: _("The order was cancelled. Nothing was charged."),
+    Status.REFUND_DUE: _("We cannot fulfil this order. Your money is on its way back."),
+    Status.REFUNDED: _("Your money has been sent back. It can take some days to appear on your account."),
 }
 
 
-PLACED = "Ordered"
+PLACED = _("Ordered")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         token=order.token,
         status=status.value,
         status_text=_status_text(order, status),
-        status_help=HELP[status],
+        status_help=str(HELP[status]),
         can_pay=waiting and not payment_running,
         can_cancel=waiting and not payment_running,
         expires_at=order.expires_at,
@@ -146,10 +147,10 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
             ((found["name"], found["code"], found["minor"]) for found in order.discounts), order.currency
         ),
         taxes=tax_lines(((found["name"], found["ppm"], found["minor"]) for found in order.taxes), order.currency),
-        shipping_method=order.shipping_method,
+        shipping_method=house_words(order.shipping_method),
         lead_days=max((line.lead_days for line in lines if line.made_to_order), default=0),
         history=[
-            (event.at, PLACED if event.after == Status.AWAITING_PAYMENT else str(Status(event.after).label))
+            (event.at, str(PLACED if event.after == Status.AWAITING_PAYMENT else Status(event.after).label))
             for event in order.events.all()
         ],
         payment_error=payment_error if waiting else "",
@@ -162,8 +163,13 @@ def discount_lines(found: Iterable[tuple[str, str, int]], currency: str) -> list
     return [(f"{name} ({code})" if code else name, Money(-minor, currency)) for name, code, minor in found if minor]
 
 
+def house_words(name: str) -> str:
+    """Translate a name that the house itself gave, and froze in English; what staff called something stays as it is."""
+    return gettext(name) if name else ""
+
+
 def tax_lines(found: Iterable[tuple[str, int, int]], currency: str) -> list[tuple[str, Money]]:
-    return [(f"{name} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
+    return [(f"{house_words(name)} {ppm / 10_000:g} %", Money(minor, currency)) for name, ppm, minor in found if minor]
 
 
 def _status_text(order: Order, status: Status) -> str:

@@ -68,11 +68,12 @@ class Buyer:
         return Wish(self.delivery, Destination(self.country, self.state, self.zip), self.method, self.point)
 
 
-def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) -> Order:
+def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int, language: str = "") -> Order:
     """Turn a cart into an order that awaits payment, holding its goods; the same key gives the same order.
 
     In one transaction: lock the cart, price it again, hold the stock, write the order, use its promotions, empty the
     cart. Raises CartChanged when the price rose or goods are gone, KeyReused when the key came with other contents.
+    `language` is what mails about it are written in; "" is the shop's own.
     """
     full_key = f"{cart.pk}:{key}"
     with transaction.atomic():
@@ -91,7 +92,7 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int) 
         shopper = Shopper(customer, logged_in=held.user_id is not None, has_ordered=has_ordered)
         quote = quote_lines(lines, buyer.wish, coupon=held.coupon_code, shopper=shopper)
         _require_agreed(quote, agreed_total_minor)
-        order = _create(buyer, full_key, quote, shopper, held.user_id)
+        order = _create(buyer, full_key, quote, shopper, held.user_id, language)
         OrderLine.objects.bulk_create(
             frozen_line(order, line, price) for line, price in zip(lines, quote.price.lines, strict=True)
         )
@@ -175,15 +176,16 @@ def order_cancel(order: Order, *, actor: str) -> Order:
 
 def _require_sellable(lines: list[CartLine]) -> None:
     if not flags.is_on("checkout"):
-        raise OrderRefused("The shop takes no orders at the moment.")
+        raise OrderRefused(gettext("The shop takes no orders at the moment."))
     if not lines:
-        raise OrderRefused("Your cart is empty.")
+        raise OrderRefused(gettext("Your cart is empty."))
     for line in lines:
         variant = line.variant
         if not variant.is_active or variant.product.state != Product.State.PUBLISHED:
-            raise CartChanged(f"{variant.product.name} is no longer sold.")
+            raise CartChanged(gettext("%(name)s is no longer sold.") % {"name": variant.product.name})
         if variant.made_to_order and not flags.is_on("made_to_order"):
-            raise CartChanged(f"{variant.product.name} cannot be made to order at the moment.")
+            text = gettext("%(name)s cannot be made to order at the moment.")
+            raise CartChanged(text % {"name": variant.product.name})
 
 
 def _same_order(order_id: int, buyer: Buyer) -> Order:
@@ -209,7 +211,7 @@ def _require_agreed(quote: Quote, agreed_total_minor: int) -> None:
         raise OrderRefused(text % {"least": least})
 
 
-def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int | None) -> Order:
+def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int | None, language: str) -> Order:
     typed = asdict(buyer)
     del typed["method"], typed["point"]
     return Order.objects.create(
@@ -219,6 +221,7 @@ def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int
         request_digest=buyer.digest,
         user_id=user_id,
         customer_key=shopper.customer_key,
+        language=language,
         **typed,
         **frozen_price(quote),
         currency=settings.SHOP.currency,
@@ -242,7 +245,8 @@ def _hold(order: Order, lines: list[CartLine]) -> None:
         stock_reserve(stocked, reference=order.reference, expires_at=order.expires_at)
     except OutOfStock as error:
         short = [line.variant.product.name for line in lines if line.variant_id in error.variant_ids]
-        raise CartChanged(f"Not enough in stock any more: {', '.join(short)}.") from error
+        text = gettext("Not enough in stock any more: %(names)s.")
+        raise CartChanged(text % {"names": gettext(", ").join(short)}) from error
 
 
 def _stocked(order: Order) -> dict[int, int]:

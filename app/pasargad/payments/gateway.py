@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import stripe
 from django.conf import settings
+from django.utils.translation import gettext
 
 from .exceptions import PaymentError, ProviderFailed, ProviderRefused, ProviderUnreachable, WebhookRefused
 
@@ -232,6 +233,6 @@ def _translated() -> Iterator[None]:
         # 409: another request with the same key is still under way.
         if status in (0, 409):
             raise ProviderUnreachable(NOT_NOW) from error
-        raise ProviderRefused(error.user_message or "The payment service refused the payment.") from error
+        raise ProviderRefused(error.user_message or gettext("The payment service refused the payment.")) from error
     except PaymentError:
         raise

@@ -94,5 +94,5 @@ def _recall(cart: Cart) -> bool:
     with transaction.atomic():
         if Mail.objects.filter(kind=KIND, key=key).exists():
             return False
-        mail_queue(KIND, key=key, recipient=cart.user.email)
+        mail_queue(KIND, key=key, recipient=cart.user.email, language=cart.user.language)
     return True

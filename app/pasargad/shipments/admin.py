@@ -7,9 +7,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils import translation
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pasargad.languages import known
 from pasargad.orders.presenting import order_view
 
 from .exceptions import CarrierError, ShipmentRefused
@@ -146,4 +148,6 @@ class ShipmentAdmin(admin.ModelAdmin):
         found = Shipment.objects.select_related("order").prefetch_related("lines__order_line").filter(pk=pk).first()
         if found is None:
             raise Http404
-        return render(request, "shipments/slip.html", {"shipment": found, "order": order_view(found.order)})
+        # The buyer reads it.
+        with translation.override(known(found.order.language)):
+            return render(request, "shipments/slip.html", {"shipment": found, "order": order_view(found.order)})

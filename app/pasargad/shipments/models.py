@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from pasargad.orders.models import Order, OrderLine
 from pasargad.shipping.models import ShippingMethod
@@ -17,14 +18,14 @@ class Shipment(models.Model):
     """
 
     class State(models.TextChoices):
-        PREPARED = "prepared", "Being packed"
-        BUYING = "buying", "Label ordered"
-        LABELLED = "labelled", "Labelled"
-        IN_TRANSIT = "in_transit", "On its way"
-        PROBLEM = "problem", "Held up"
-        DELIVERED = "delivered", "Delivered"
-        RETURNED = "returned", "Came back"
-        CANCELLED = "cancelled", "Cancelled"
+        PREPARED = "prepared", _("Being packed")
+        BUYING = "buying", _("Label ordered")
+        LABELLED = "labelled", _("Labelled")
+        IN_TRANSIT = "in_transit", _("On its way")
+        PROBLEM = "problem", _("Held up")
+        DELIVERED = "delivered", _("Delivered")
+        RETURNED = "returned", _("Came back")
+        CANCELLED = "cancelled", _("Cancelled")
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="shipments")
     carrier = models.CharField(max_length=10, choices=ShippingMethod.Carrier, default=ShippingMethod.Carrier.OWN)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from pasargad.catalog.places import Area, Destination, area
 
@@ -91,7 +91,7 @@ def zone_of_settings() -> Zone:
     shipping = settings.SHIPPING
     method = Method(
         id=0,
-        name=gettext("Shipping"),
+        name=gettext_noop("Shipping"),
         base_minor=shipping.base_minor,
         per_kilogram_minor=shipping.per_kilogram_minor,
         free_from_minor=shipping.free_from_minor,

@@ -14,10 +14,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import translation
 
 from pasargad.audit.services import audit_record
 from pasargad.catalog.exceptions import CatalogError
 from pasargad.catalog.money import Money
+from pasargad.languages import known
 from pasargad.orders.exceptions import IllegalTransition, OrderRefused, ReturnRefused
 from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
@@ -202,20 +204,25 @@ def picking_list(request: HttpRequest) -> HttpResponse:
 
 
 def packing_slips(request: HttpRequest) -> HttpResponse:
-    """One slip for each parcel of the chosen orders that has not left yet; an order without one gets a slip of all."""
+    """One slip for each parcel of the chosen orders that has not left yet; an order without one gets a slip of all.
+
+    Each is in its order's language, for the buyer reads it.
+    """
     _require(request, "orders.view_order")
     slips: list[dict[str, Any]] = []
     for order in _chosen(request):
-        view = order_view(order)
+        language = known(order.language)
+        with translation.override(language):
+            view = order_view(order)
         open_states = (Shipment.State.PREPARED, Shipment.State.BUYING, Shipment.State.LABELLED)
         parcels = order.shipments.filter(state__in=open_states).prefetch_related("lines__order_line")
         for parcel in parcels:
             lines = [(row.quantity, row.order_line) for row in parcel.lines.all()]
-            slips.append({"order": view, "parcel": parcel, "lines": lines})
+            slips.append({"order": view, "parcel": parcel, "lines": lines, "language": language})
         left = to_pack(order)
         if not parcels and any(left.values()):
             lines = [(left[line.pk], line) for line in order.lines.all() if left[line.pk]]
-            slips.append({"order": view, "parcel": None, "lines": lines})
+            slips.append({"order": view, "parcel": None, "lines": lines, "language": language})
     audit_record("printed slips", target_type="orders.order", changes={"slips": [None, len(slips)]})
     return render(request, "staff/slips.html", {"slips": slips})
 

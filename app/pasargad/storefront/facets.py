@@ -122,7 +122,7 @@ def price_text(price: str) -> str:
     low, _dash, high = price.partition("-")
 
     def money(text: str) -> str:
-        return str(Money(int(text) * price_scale(), settings.SHOP.currency)).removesuffix(".00")
+        return Money(int(text) * price_scale(), settings.SHOP.currency).whole
 
     if not high:
         return _("%(low)s and more") % {"low": money(low)}

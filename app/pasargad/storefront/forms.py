@@ -15,7 +15,7 @@ from pasargad.orders.countries import country_name
 from pasargad.orders.models import Delivery
 from pasargad.orders.services import Buyer
 
-KEY = RegexValidator(r"^[0-9a-f]{32}$", "This form is damaged. Please load the page again.")
+KEY = RegexValidator(r"^[0-9a-f]{32}$", _("This form is damaged. Please load the page again."))
 ADDRESS_FIELDS = ("street", "city", "zip", "country")
 
 
@@ -29,7 +29,9 @@ class AccessibleForm(forms.Form):
 
 class AddToCartForm(AccessibleForm):
     variant = forms.CharField(max_length=40, widget=forms.HiddenInput)
-    quantity = forms.IntegerField(min_value=1, initial=1, widget=forms.NumberInput(attrs={"inputmode": "numeric"}))
+    quantity = forms.IntegerField(
+        label=_("Quantity"), min_value=1, initial=1, widget=forms.NumberInput(attrs={"inputmode": "numeric"})
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,13 +41,15 @@ class AddToCartForm(AccessibleForm):
 
 class QuantityForm(AccessibleForm):
     quantity = forms.IntegerField(
-        min_value=0, error_messages={"invalid": "Enter a whole number.", "required": "Enter a whole number."}
+        min_value=0, error_messages={"invalid": _("Enter a whole number."), "required": _("Enter a whole number.")}
     )
 
 
 class OrderFindForm(AccessibleForm):
-    number = forms.CharField(max_length=20, label="Order number")
-    email = forms.EmailField(max_length=254, label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    number = forms.CharField(max_length=20, label=_("Order number"))
+    email = forms.EmailField(
+        max_length=254, label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
 
 
 def _text(
@@ -59,32 +63,36 @@ class CheckoutForm(AccessibleForm):
     """A guest's order. The hidden fields make a second click the same order, and a higher price a question."""
 
     email = forms.EmailField(
-        label="E-mail",
+        label=_("E-mail"),
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
-        help_text="We send the confirmation there.",
+        help_text=_("We send the confirmation there."),
     )
-    name = _text("Name", "name", longest=120)
+    name = _text(_("Name"), "name", longest=120)
     phone = forms.CharField(
-        label="Telephone",
+        label=_("Telephone"),
         max_length=40,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "tel", "type": "tel"}),
-        validators=[RegexValidator(r"^[0-9+() ./-]{5,40}$", "Write digits, for example +1 617 555 0100.")],
-        help_text="Only for questions about the delivery.",
+        validators=[RegexValidator(r"^[0-9+() ./-]{5,40}$", _("Write digits, for example +1 617 555 0100."))],
+        help_text=_("Only for questions about the delivery."),
     )
-    delivery = forms.ChoiceField(choices=Delivery.choices, widget=forms.RadioSelect, initial=Delivery.SHIPPING.value)
-    street = _text("Street and number", "address-line1", longest=120, required=False)
-    street2 = _text("Flat, floor, company", "address-line2", longest=120, required=False)
-    city = _text("City", "address-level2", longest=80, required=False)
-    state = _text("State or province", "address-level1", longest=80, required=False)
-    zip = _text("Postal code", "postal-code", longest=20, required=False)
-    country = forms.ChoiceField(required=False, widget=forms.Select(attrs={"autocomplete": "country"}))
+    delivery = forms.ChoiceField(
+        label=_("Delivery"), choices=Delivery.choices, widget=forms.RadioSelect, initial=Delivery.SHIPPING.value
+    )
+    street = _text(_("Street and number"), "address-line1", longest=120, required=False)
+    street2 = _text(_("Flat, floor, company"), "address-line2", longest=120, required=False)
+    city = _text(_("City"), "address-level2", longest=80, required=False)
+    state = _text(_("State or province"), "address-level1", longest=80, required=False)
+    zip = _text(_("Postal code"), "postal-code", longest=20, required=False)
+    country = forms.ChoiceField(
+        label=_("Country"), required=False, widget=forms.Select(attrs={"autocomplete": "country"})
+    )
     # Which of these there are depends on the rest of the form: placing the order refuses what cannot be had.
     method = forms.CharField(required=False, max_length=20)
     point = forms.CharField(required=False, max_length=20)
     coupon = forms.CharField(label=_("Coupon code"), required=False, max_length=60)
-    note = forms.CharField(label="Note", max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    note = forms.CharField(label=_("Note"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2}))
     agree_total_minor = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     idempotency_key = forms.CharField(validators=[KEY], widget=forms.HiddenInput)
 
@@ -93,7 +101,7 @@ class CheckoutForm(AccessibleForm):
         codes = countries or settings.SHIPPING.countries
         self.fields["country"].choices = [(code, country_name(code)) for code in codes]  # type: ignore[attr-defined]
         for name in ("email", "name"):
-            self.fields[name].error_messages["required"] = "Please fill this in."
+            self.fields[name].error_messages["required"] = _("Please fill this in.")
         self.fields["country"].initial = codes[0] if codes else ""
         if not settings.SHIPPING.pickup_enabled:
             self.fields["delivery"].choices = Delivery.choices[:1]  # type: ignore[attr-defined]
@@ -103,7 +111,7 @@ class CheckoutForm(AccessibleForm):
         shipped = cleaned.get("delivery") == Delivery.SHIPPING
         for name in ADDRESS_FIELDS:
             if shipped and name not in self.errors and not cleaned.get(name):
-                self.add_error(name, "We need this to send your parcel.")
+                self.add_error(name, _("We need this to send your parcel."))
         if cleaned.get("delivery") == Delivery.PICKUP:
             cleaned |= dict.fromkeys((*ADDRESS_FIELDS, "street2", "state", "method"), "")
         else:

@@ -8,13 +8,34 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import translation
 
+from pasargad import languages
 from pasargad.origins import is_ours
 
 from .limits import refused, too_many
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+class PathLanguage:
+    """Speaks the language that a page's path names.
+
+    Django's own middleware would mark pages as varying with `Accept-Language`, so that no shared cache could keep them.
+    Programs are answered in English, whatever the shop speaks: their problem texts are for logs.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        code = "en" if request.path_info.startswith("/api/") else languages.split(request.path_info)[0]
+        with translation.override(code):
+            request.LANGUAGE_CODE = code  # type: ignore[attr-defined]
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", code)
+        return response
 
 
 class PermissionsPolicy:
@@ -39,7 +60,7 @@ class Maintenance:
         )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not settings.FEATURES.maintenance or request.path.startswith(self.open):
+        if not settings.FEATURES.maintenance or languages.without_prefix(request.path).startswith(self.open):
             return self.get_response(request)
         if request.path.startswith("/api/"):
             closed = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "Maintenance."}
@@ -80,7 +101,7 @@ class LoginLimit:
         self.path = "/account/login/"
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "POST" and request.path == self.path:
+        if request.method == "POST" and languages.without_prefix(request.path) == self.path:
             wait = too_many(request, "login", settings.RATE_LIMITS.login)
             if wait:
                 return refused(request, wait)

@@ -22,7 +22,7 @@ from pasargad.catalog.cards import CardRow, Cover
 from pasargad.catalog.models import Product, ProductImage
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import Branch, VariantRow, availability_of
-from pasargad.orders.presenting import discount_lines, tax_lines
+from pasargad.orders.presenting import discount_lines, house_words, tax_lines
 from pasargad.orders.quoting import Quote
 from pasargad.reviews.models import Review
 from pasargad.shipping.rules import Option
@@ -242,13 +242,17 @@ def _work_out(base: str, image: ProductImage | Cover, renditions: list[dict[str,
 
 def stock(found: Availability) -> Stock:
     if found.left > settings.SHOP.low_stock_from:
-        return Stock("in_stock", None, settings.SHIPPING.handling_days, "In stock")
+        return Stock("in_stock", None, settings.SHIPPING.handling_days, gettext("In stock"))
     if found.left > 0:
-        return Stock("low", found.left, settings.SHIPPING.handling_days, f"Only {found.left} left")
+        left = ngettext("Only %(left)d left", "Only %(left)d left", found.left) % {"left": found.left}
+        return Stock("low", found.left, settings.SHIPPING.handling_days, left)
     if found.made_to_order:
         days = found.lead_days + settings.SHIPPING.handling_days
-        return Stock("made_to_order", None, days, f"Made to order, leaves in {days} working days")
-    return Stock("sold_out", 0, 0, "Sold out")
+        text = ngettext(
+            "Made to order, leaves in %(days)d working day", "Made to order, leaves in %(days)d working days", days
+        )
+        return Stock("made_to_order", None, days, text % {"days": days})
+    return Stock("sold_out", 0, 0, gettext("Sold out"))
 
 
 def card(row: CardRow) -> Card:
@@ -349,9 +353,9 @@ def _line(line: CartLine) -> Line:
     found = availability_of(variant)
     problem = ""
     if not variant.is_active or product.state != Product.State.PUBLISHED:
-        problem = "This article is no longer sold. Please remove it."
+        problem = gettext("This article is no longer sold. Please remove it.")
     elif not found.made_to_order and line.quantity > found.left:
-        problem = f"Only {found.left} left. Please lower the quantity." if found.left else "Sold out. Please remove it."
+        problem = _too_many(found.left)
     return Line(
         id=line.pk,
         sku=variant.sku,
@@ -367,6 +371,15 @@ def _line(line: CartLine) -> Line:
     )
 
 
+def _too_many(left: int) -> str:
+    if not left:
+        return gettext("Sold out. Please remove it.")
+    text = ngettext(
+        "Only %(left)d left. Please lower the quantity.", "Only %(left)d left. Please lower the quantity.", left
+    )
+    return text % {"left": left}
+
+
 def quote_view(quote: Quote) -> QuoteView:
     price, currency = quote.price, settings.SHOP.currency
 
@@ -375,6 +388,7 @@ def quote_view(quote: Quote) -> QuoteView:
 
     applied = ((found.offer.name, found.offer.code, sum(found.cuts)) for found in price.applied)
     collected = quote.wish.delivery == "pickup"
+    method = quote.option.method.name if quote.option else ""
     return QuoteView(
         subtotal=money(price.subtotal),
         discounts=discount_lines(applied, currency),
@@ -384,7 +398,7 @@ def quote_view(quote: Quote) -> QuoteView:
         taxes=tax_lines(((found.name, found.ppm, found.tax_minor) for found in price.taxes), currency),
         total=money(price.total),
         tax_inclusive=price.tax_inclusive,
-        shipping_method=gettext("Pick-up") if collected else (quote.option.method.name if quote.option else ""),
+        shipping_method=gettext("Pick-up") if collected else house_words(method),
         delivery=quote.wish.delivery,
         methods=[_method_choice(option, option == quote.option, currency) for option in quote.options],
         points=[
@@ -409,7 +423,7 @@ def _method_choice(option: Option, checked: bool, currency: str) -> DeliveryChoi
     time = ngettext("%(days)s working day on the way", "%(days)s working days on the way", high) % {"days": days}
     return DeliveryChoice(
         value=option.value,
-        label=option.method.name,
+        label=house_words(option.method.name),
         detail=" · ".join(filter(None, (option.method.description, time if high else ""))),
         price=Money(option.price_minor, currency),
         checked=checked,

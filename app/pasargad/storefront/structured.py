@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
 from pasargad.catalog.selectors import ProductDetail
 from pasargad.orders.returns import RETURN_DAYS
 
-from .presenting import Crumb, Picture, VariantView, rating
+from .presenting import Crumb, Picture, VariantView, product_url, rating
 
 AVAILABILITY = {
     "in_stock": "https://schema.org/InStock",
@@ -31,7 +32,7 @@ def product_data(
     described: dict[str, Any] = {
         "@type": "Product",
         "@id": f"{settings.SITE_URL}/p/{product.slug}/",
-        "url": f"{settings.SITE_URL}/p/{product.slug}/",
+        "url": f"{settings.SITE_URL}{product_url(product.slug)}",
         "name": product.name,
         "description": product.summary or product.description[:300],
         "image": [absolute(picture.src) for picture in pictures],
@@ -101,7 +102,7 @@ def organization_data(site_url: str, business: Any, logo: str, countries: tuple[
             "returnPolicyCategory": "https://schema.org/MerchantReturnFiniteReturnWindow",
             "merchantReturnDays": RETURN_DAYS,
             "returnMethod": "https://schema.org/ReturnByMail",
-            "merchantReturnLink": f"{site_url}/info/returns/",
+            "merchantReturnLink": f"{site_url}{reverse('info', args=['returns'])}",
         },
     }
     site = {

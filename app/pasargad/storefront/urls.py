@@ -1,7 +1,8 @@
+"""Pages: each is there in every language, under the language's prefix."""
+
 from django.urls import path, re_path
 
 from .views import (
-    beacon,
     cart,
     catalog,
     checkout,
@@ -13,7 +14,6 @@ from .views import (
     orders,
     returns,
     reviews,
-    sitemap,
     wishlist,
 )
 
@@ -31,8 +31,6 @@ urlpatterns = [
     path("wishlist/", wishlist.wishlist, name="wishlist"),
     path("wishlist/add/", wishlist.wishlist_add, name="wishlist_add"),
     path("wishlist/remove/", wishlist.wishlist_remove, name="wishlist_remove"),
-    path("manifest.webmanifest", installing.manifest, name="manifest"),
-    path("sw.js", installing.service_worker, name="service_worker"),
     path("offline/", installing.offline, name="offline"),
     path("cart/", cart.cart, name="cart"),
     path("cart/add/", cart.cart_add, name="cart_add"),
@@ -51,11 +49,4 @@ urlpatterns = [
     re_path(rf"{ORDER}/returns/$", returns.order_returns, name="order_returns"),
     re_path(rf"{ORDER}/returns/(?P<number>\d{{1,4}})/withdraw/$", returns.return_withdraw, name="return_withdraw"),
     path("info/<slug:page>/", info.info, name="info"),
-    path("seen/view/", beacon.beacon, name="beacon"),
-    path("health/warm", info.warm, name="health_warm"),
-    path("sitemap.xml", sitemap.index, name="sitemap"),
-    path("sitemap-pages.xml", sitemap.pages, name="sitemap_pages"),
-    path("sitemap-products-<int:number>.xml", sitemap.products, name="sitemap_products"),
-    path("robots.txt", info.robots, name="robots"),
-    path(".well-known/security.txt", info.security, name="security_txt"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from pasargad.catalog.places import area
 
@@ -42,7 +42,7 @@ def taxation_of_settings() -> Taxation:
     """Return the one rate of the settings, for goods and shipping alike."""
     if not settings.SHOP.tax_basis_points:
         return Taxation(settings.SHOP.tax_inclusive)
-    rates = (Rate(gettext("Tax"), settings.SHOP.tax_basis_points * 100),)
+    rates = (Rate(gettext_noop("Tax"), settings.SHOP.tax_basis_points * 100),)
     return Taxation(settings.SHOP.tax_inclusive, {STANDARD: rates}, rates)
 
 

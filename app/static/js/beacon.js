@@ -3,7 +3,7 @@
   const target = document.currentScript && document.currentScript.dataset.beacon;
   if (!target || !navigator.sendBeacon || navigator.webdriver) return;
   if (navigator.globalPrivacyControl || navigator.doNotTrack === "1") return;
-  if (location.pathname.startsWith("/orders/")) return;
+  if (/^(\/[a-z]{2})?\/orders\//.test(location.pathname)) return;
   const told = { p: location.pathname.slice(0, 300) };
   let from = "";
   try {

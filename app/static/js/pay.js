@@ -4,10 +4,10 @@ addEventListener("DOMContentLoaded", () => {
   const problem = document.getElementById("payment-error");
   const button = form.querySelector("button");
   if (typeof Stripe === "undefined") {
-    problem.textContent = "The payment form could not be loaded. Check your connection and load this page again.";
+    problem.textContent = form.dataset.notLoaded;
     return;
   }
-  const stripe = Stripe(form.dataset.key);
+  const stripe = Stripe(form.dataset.key, { locale: form.dataset.language || "auto" });
   const elements = stripe.elements({ clientSecret: form.dataset.secret });
   const element = elements.create("payment");
   document.getElementById("payment-element").replaceChildren();

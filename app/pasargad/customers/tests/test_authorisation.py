@@ -16,6 +16,8 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings as live
 from django.test import Client
 from django.urls import URLPattern, get_resolver
+from django.urls.resolvers import LocalePrefixPattern
+from django.utils.translation import override
 from testing.factories import make_order, make_variant
 from testing.people import make_user, prove, sign_in
 
@@ -139,6 +141,11 @@ def walk(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPatter
             yield from walk(pattern.url_patterns, route)
 
 
+def translated() -> list[Any]:
+    """The patterns whose prefix is a language."""
+    return [pattern for pattern in get_resolver().url_patterns if isinstance(pattern.pattern, LocalePrefixPattern)]
+
+
 ROUTES = dict(walk(get_resolver().url_patterns))
 STAFF = {route: pattern for route, pattern in ROUTES.items() if route.startswith(ADMIN)}
 
@@ -186,6 +193,23 @@ def test_strangers_are_led_to_sign_in(client, route):
     method = "post" if route in POST_ONLY else "get"
     answer = getattr(client, method)(path_of(route, {}))
     assert answer.status_code == 302 and answer.headers["Location"].startswith("/account/login/"), route
+
+
+@pytest.mark.parametrize("route", SIGNED_IN)
+def test_another_language_opens_nothing(client, route):
+    method = "post" if route in POST_ONLY else "get"
+    answer = getattr(client, method)("/fa" + path_of(route, {}))
+    assert answer.status_code == 302 and answer.headers["Location"].startswith("/fa/account/login/"), route
+
+
+def test_only_pages_have_addresses_in_another_language():
+    """What is in every language has no other name than its own, so that the lists above are about both."""
+    named = set(dict(walk(translated()[0].url_patterns)))
+    assert named < set(ROUTES)
+    assert not named & {*MACHINES, *STAFF, "robots.txt", "sw.js", "sitemap.xml", "seen/view/", "api/docs/"}
+    with override("fa"):
+        spoken = dict(walk(get_resolver().url_patterns))
+    assert {f"fa/{route}".replace("_home_", "") for route in named} == set(spoken) - set(ROUTES)
 
 
 @pytest.mark.parametrize("route", OWNED)

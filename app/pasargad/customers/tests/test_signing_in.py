@@ -292,6 +292,15 @@ def test_logins_of_other_providers_are_offered_where_they_are_set_up(client, set
     assert client.post("/account/github/login/").headers["Location"].startswith("https://github.com/login/oauth/")
 
 
+def test_providers_are_given_one_address_in_every_language(client, settings):
+    settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [{"client_id": "x", "secret": "y"}]}}
+    page = client.get("/fa/account/login/").content.decode()
+    onward = re.search(r'href="(/fa/account/github/login/\?[^"]*)"', page)
+    assert onward and "next=%2Ffa%2Faccount%2F" in onward[1]
+    asked = client.post(onward[1].replace("&amp;", "&")).headers["Location"]
+    assert "redirect_uri=http%3A%2F%2Ftestserver%2Faccount%2Fgithub%2Flogin%2Fcallback%2F" in asked
+
+
 def test_sign_in_pages_need_no_script_and_hold_to_the_content_policy(client):
     make_user()
     paths = ["/account/login/", "/account/signup/", "/account/password/reset/"]

@@ -246,6 +246,19 @@ def test_slips_are_printed_for_parcels_and_for_what_is_in_none(client):
     assert shown.count("<h1>Packing slip</h1>") == 2 and packed.number in shown and loose.number in shown
 
 
+def test_a_slip_speaks_the_language_of_its_order(client):
+    log_in(client, "packing")
+    persian, english = paid(), paid()
+    Order.objects.filter(pk=persian.pk).update(language="fa")
+    parcel = shipment_prepare(persian.pk)
+    slips = reverse("admin:orders_order_slips")
+    shown = client.get(slips, {"orders": f"{persian.pk},{english.pk}"}).content.decode()
+    assert '<main class="sheet" lang="fa" dir="rtl">' in shown and '<main class="sheet" lang="en">' in shown
+    assert shown.count("<h1>برگهٔ بسته‌بندی</h1>") == 1 and shown.count("<h1>Packing slip</h1>") == 1
+    alone = client.get(reverse("admin:shipments_slip", args=[parcel.pk])).content.decode()
+    assert '<html lang="fa" dir="rtl">' in alone and "ایالات متحده" in alone
+
+
 def test_stock_is_adjusted_with_a_reason_and_never_below_what_is_held(client):
     log_in(client, "packing")
     variant = make_variant(stock=5)

@@ -15,6 +15,7 @@ from config.env import Rate
 from pasargad.analytics.collecting import HOST, View, clean_term, is_bot, view_note
 from pasargad.analytics.models import Page
 from pasargad.clients import client_address
+from pasargad.languages import without_prefix
 
 from ..limits import too_many
 
@@ -58,7 +59,7 @@ def _view(told: Any, host: str) -> View | None:
     if found is not None and (not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < 1_000_000):
         raise ValueError
     try:
-        found_at = resolve(path)
+        found_at = resolve(without_prefix(path))
     except Resolver404:
         return None
     page = None if found_at.namespaces else PAGES.get(found_at.url_name or "")

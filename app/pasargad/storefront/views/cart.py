@@ -26,9 +26,9 @@ from ..redirects import see_other
 from .catalog import product_page
 
 NOTICES = {
-    "added": "Added to your cart.",
-    "changed": "Your cart was changed.",
-    "restored": "Your goods are back in the cart.",
+    "added": gettext_lazy("Added to your cart."),
+    "changed": gettext_lazy("Your cart was changed."),
+    "restored": gettext_lazy("Your goods are back in the cart."),
     "coupon": gettext_lazy("Your coupon is applied."),
     "coupon_removed": gettext_lazy("The coupon was taken out."),
 }
@@ -37,7 +37,7 @@ NOTICES = {
 @private
 @require_safe
 def cart(request: HttpRequest) -> HttpResponse:
-    notice = NOTICES.get(request.GET.get("done", ""), "")
+    notice = str(NOTICES.get(request.GET.get("done", ""), ""))
     found = cart_of(request)
     response = cart_page(request, found, notice=notice)
     if found is None and COUNT in request.COOKIES:

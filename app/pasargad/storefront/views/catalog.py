@@ -153,9 +153,9 @@ def facts_of(product: ProductDetail, variant: VariantRow) -> tuple[tuple[str, st
     """Return what can be said of a variant, in the order of pages."""
     facts = [(_("Material"), product.material)]
     if all(variant.sides_mm):
-        facts.append((_("Size"), f"{TIMES.join(map(str, variant.sides_mm))} mm"))
+        facts.append((_("Size"), _("%(sides)s mm") % {"sides": TIMES.join(map(str, variant.sides_mm))}))
     if variant.weight_grams:
-        facts.append((_("Weight"), f"{variant.weight_grams} g"))
+        facts.append((_("Weight"), _("%(number)d g") % {"number": variant.weight_grams}))
     if variant.print_minutes:
         facts.append((_("Print time"), _duration(variant.print_minutes)))
     facts += [(name, value) for name, value, sku in product.attributes if sku in ("", variant.sku)]
@@ -165,4 +165,7 @@ def facts_of(product: ProductDetail, variant: VariantRow) -> tuple[tuple[str, st
 
 def _duration(minutes: int) -> str:
     hours, rest = divmod(minutes, 60)
-    return " ".join(text for number, text in ((hours, f"{hours} h"), (rest, f"{rest} min")) if number)
+    if not hours:
+        return _("%(minutes)d min") % {"minutes": rest}
+    text = _("%(hours)d h %(minutes)d min") if rest else _("%(hours)d h")
+    return text % {"hours": hours, "minutes": rest}

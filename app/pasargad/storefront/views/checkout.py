@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -51,7 +51,11 @@ def checkout(request: HttpRequest) -> HttpResponse:
     data = form.cleaned_data
     try:
         order = order_place(
-            found, form.buyer(), key=data["idempotency_key"], agreed_total_minor=data["agree_total_minor"]
+            found,
+            form.buyer(),
+            key=data["idempotency_key"],
+            agreed_total_minor=data["agree_total_minor"],
+            language=get_language() or "",
         )
     except OrderRefused as error:
         return _page(request, found, request.POST, form=form, problems=[str(error)], status=422)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from pasargad import languages
 from pasargad.catalog import selectors
 from pasargad.catalog.cards import cards_newest
 
@@ -30,8 +31,10 @@ def info(request: HttpRequest, page: str) -> HttpResponse:
 @shared
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    lines = ["User-agent: *", "Disallow: /cart/", "Disallow: /checkout/", "Disallow: /orders/", "Disallow: /wishlist/"]
-    lines += ["Disallow: /compare/", "Disallow: /seen/", f"Sitemap: {settings.SITE_URL}{reverse('sitemap')}"]
+    private = ["/cart/", "/checkout/", "/orders/", "/wishlist/", "/compare/", "/seen/"]
+    closed = [languages.path_in(path, one.code) for one in languages.spoken() for path in private]
+    lines = ["User-agent: *", *(f"Disallow: {path}" for path in closed)]
+    lines.append(f"Sitemap: {settings.SITE_URL}{reverse('sitemap')}")
     return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
 
 
@@ -55,4 +58,6 @@ def warm(request: HttpRequest) -> HttpResponse:
     paths = [reverse("home"), reverse("product_list"), reverse("cart")]
     paths += [reverse("category", args=[branch.slug]) for branch in selectors.category_tree()]
     paths += [reverse("product", args=[product.slug]) for product in cards_newest(PRODUCTS_TO_WARM)]
+    # The others share the data that these fill in; their words are read with the first page.
+    paths += [languages.path_in(reverse("home"), one.code) for one in languages.spoken()[1:]]
     return JsonResponse({"paths": paths})

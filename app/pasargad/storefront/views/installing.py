@@ -15,10 +15,12 @@ from django.urls import reverse
 from django.utils.translation import get_language, get_language_bidi, gettext
 from django.views.decorators.http import require_safe
 
+from pasargad import languages
+
 from ..caching import shared
 
 PAPER = "#fbf6ee"
-SHELL = ("css/shop.css", "js/shop.js", "img/favicon.svg")
+SHELL = ("css/shop.css", "css/rtl.css", "js/shop.js", "img/favicon.svg")
 # A second lock: these are never `public`, which is the first.
 NEVER_KEPT = ("cart", "checkout", "orders", "wishlist", "account", "accounts", "api", "seen", "health")
 
@@ -58,19 +60,25 @@ def manifest(request: HttpRequest) -> HttpResponse:
 @require_safe
 def service_worker(request: HttpRequest) -> HttpResponse:
     """Return the worker of this release: its text differs with the release and its files, so browsers take it anew."""
-    shell = [reverse("offline"), *(url for path in SHELL if (url := static(path)).startswith("/"))]
+    offline = {languages.split(path)[0]: path for path in _in_every_language(reverse("offline"))}
+    shell = [*offline.values(), *(url for path in SHELL if (url := static(path)).startswith("/"))]
     named = hashlib.sha256("\n".join([settings.PASARGAD_RELEASE, *shell]).encode()).hexdigest()[:16]
     told = {
         "version": named,
-        "offline": reverse("offline"),
+        "own": settings.LANGUAGE_CODE,
+        "offline": offline,
         "shell": shell,
         "static": settings.STATIC_URL,
         "media": settings.MEDIA_URL,
-        "never": [f"/{name}/" for name in NEVER_KEPT],
+        "never": [path for name in NEVER_KEPT for path in _in_every_language(f"/{name}/")],
     }
     text = render_to_string("storefront/service-worker.js", {"told": json.dumps(told)})
     # The type that the proxy compresses.
     return HttpResponse(text, content_type="application/javascript; charset=utf-8")
+
+
+def _in_every_language(path: str) -> list[str]:
+    return [languages.path_in(path, one.code) for one in languages.spoken()]
 
 
 @shared

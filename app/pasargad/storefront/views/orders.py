@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -31,7 +32,7 @@ from ..return_forms import return_views
 from .paying import payment_address, return_url, to_payment
 
 logger = logging.getLogger(__name__)
-UNAVAILABLE = "The payment service does not answer at the moment. Nothing was charged; please try again."
+UNAVAILABLE = gettext_lazy("The payment service does not answer at the moment. Nothing was charged; please try again.")
 
 
 @private
@@ -42,7 +43,7 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
     if request.GET.get("payment") == "here" and found.status == Status.AWAITING_PAYMENT:
         return _own_payment_page(request, found)
     attempt = _latest(found)
-    error = UNAVAILABLE if request.GET.get("payment") == "unavailable" else (attempt.error if attempt else "")
+    error = str(UNAVAILABLE) if request.GET.get("payment") == "unavailable" else (attempt.error if attempt else "")
     running = bool(attempt and attempt.status == PaymentAttempt.Status.PROCESSING)
     view = order_view(found, payment_error=error, payment_running=running)
     context = {
@@ -107,7 +108,7 @@ def order_find(request: HttpRequest) -> HttpResponse:
         found = order_by_number(form.cleaned_data["number"], form.cleaned_data["email"])
         if found:
             return see_other(reverse("order", args=[found.token]))
-        form.add_error(None, "We know no order with this number and mail address.")
+        form.add_error(None, gettext("We know no order with this number and mail address."))
     return render(request, "storefront/order_find.html", {"form": form}, status=422)
 
 

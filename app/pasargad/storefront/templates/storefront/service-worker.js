@@ -11,7 +11,7 @@ self.addEventListener("install", (event) => {
   event.waitUntil((async () => {
     const cache = await caches.open(STATIC);
     // Without cookies: what is kept must be what anybody gets.
-    await cache.addAll(told.shell.map((url) => new Request(url, { credentials: "omit", cache: url === told.offline ? "reload" : "default" })));
+    await cache.addAll(told.shell.map((url) => new Request(url, { credentials: "omit", cache: Object.values(told.offline).includes(url) ? "reload" : "default" })));
     // Two releases never share a file's name, so the new worker may take over pages of the old one.
     await self.skipWaiting();
   })());
@@ -50,7 +50,7 @@ async function page(event, url) {
     return answer;
   } catch {
     const kept = isPrivate(url) ? undefined : await (await caches.open(PAGES)).match(event.request, { ignoreVary: true });
-    return kept || (await (await caches.open(STATIC)).match(told.offline)) || Response.error();
+    return kept || (await (await caches.open(STATIC)).match(offlineFor(url))) || Response.error();
   }
 }
 
@@ -60,6 +60,12 @@ function isForAll(answer, url) {
   const type = answer.headers.get("Content-Type") || "";
   return answer.status === 200 && answer.type === "basic" && !answer.redirected && /\bpublic\b/.test(control)
     && !/\b(private|no-store)\b/.test(control) && type.startsWith("text/html") && !isPrivate(url);
+}
+
+// The page without a network speaks the language of the page that was asked for: its prefix, or none.
+function offlineFor(url) {
+  const code = url.pathname.split("/")[1];
+  return told.offline[Object.hasOwn(told.offline, code) ? code : told.own];
 }
 
 function isPrivate(url) {
