@@ -13,11 +13,17 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 from tests.shop import DOMAIN
-from tests.web import Web
 
 WARM_SECONDS = 2.0
+
+
+class Connects(Protocol):
+    """What opens connections to a shop: tests.web.Web, for one."""
+
+    def connection(self, host: str) -> http.client.HTTPConnection: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def waits_at(web: Web, path: str, *, rate: float, seconds: float, connections: int) -> Waits:
+def waits_at(web: Connects, path: str, *, rate: float, seconds: float, connections: int) -> Waits:
     """Ask for the page `rate` times a second, each time past the cache, over connections that are kept."""
     due = [number / rate for number in range(int(rate * (WARM_SECONDS + seconds)))]
     found: list[tuple[float, float]] = []

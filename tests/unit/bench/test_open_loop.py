@@ -58,13 +58,13 @@ def web() -> Iterator[Near]:
     server.server_close()
 
 
-def test_percentiles_are_values_that_were_seen():
+def test_percentiles_are_values_that_were_seen() -> None:
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert percentile([float(number) for number in range(1, 101)], 0.99) == 99.0
     assert percentile([5.0], 0.99) == 5.0
 
 
-def test_a_stall_counts_for_all_who_were_due_meanwhile(web):
+def test_a_stall_counts_for_all_who_were_due_meanwhile(web: Near) -> None:
     """One client that waited for its answer would have counted one slow request of hundreds: p99 would hide it."""
     Stalling.stalls_at = time.monotonic() + 3.5
     seen = waits_at(web, "/", rate=100, seconds=4, connections=4)
@@ -73,7 +73,7 @@ def test_a_stall_counts_for_all_who_were_due_meanwhile(web):
     assert seen.p50_ms < STALL_SECONDS * 1000 / 2
 
 
-def test_answers_that_are_no_200_are_counted(web):
+def test_answers_that_are_no_200_are_counted(web: Near) -> None:
     Stalling.status = 503
     seen = waits_at(web, "/", rate=50, seconds=0.5, connections=2)
     assert seen.bad == seen.requests == 125
