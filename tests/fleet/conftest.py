@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fleet.fleet import Fleet
-from tests.shop import REPOSITORY
+from tests.shop import REPOSITORY, machine
 from tests.web import write_authorities
 
 LAB = int(os.environ.get("PASARGAD_FLEET_LAB", "103"))
@@ -35,7 +35,7 @@ def authorities(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def figures() -> Iterator[dict[str, Any]]:
     """Collect what the tests measured; `make test-fleet` prints it as its last line."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"test": "fleet", "command": "make test-fleet", "machine": machine()}
     FIGURES.unlink(missing_ok=True)
     yield found
     FIGURES.parent.mkdir(exist_ok=True)

@@ -50,6 +50,8 @@ def main() -> int:
             words = "ok" if not found else "VIOLATED: " + "; ".join(found)
             say(f"{number:>3}/{len(faults)}  {fault.name:<28} {time.monotonic() - started:5.0f} s  {words}")
     result = {
+        "test": "kill",
+        "command": "make test-kill",
         "faults": len(faults),
         "violations": sum(map(len, violations.values())),
         "violated": violations,
