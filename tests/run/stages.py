@@ -12,6 +12,8 @@ BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / "test-results"
 # Directories of tests/ that have a stage of their own, or (fleet) a command; all others with test files are quick.
 OWN_STAGE = ("lab", "e2e", "fleet")
+# Quick ones of minutes: they begin, so that none of them runs last and alone.
+LONGEST = ("unit", "templates", "pages")
 # Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.
 LAB_OF_LAB_TESTS = 117
 LABS_OF_SCENARIOS = (118, 119)
@@ -71,9 +73,10 @@ def lint() -> Stage:
 
 
 def quick_directories() -> list[str]:
-    """Directories of tests/ with test files that have no stage of their own."""
+    """Directories of tests/ with test files that have no stage of their own, those that take longest first."""
     found = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
-    return [f"tests/{name}" for name in sorted(found - set(OWN_STAGE)) if (ROOT / "tests" / name).is_dir()]
+    rest = sorted(found - set(OWN_STAGE) - set(LONGEST))
+    return [f"tests/{name}" for name in (*LONGEST, *rest) if (ROOT / "tests" / name).is_dir()]
 
 
 def unit() -> Stage:
