@@ -13,6 +13,8 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from pasargad.counters import Counting
+
 from .money import Money
 
 HEX_COLOR = RegexValidator(r"^#[0-9a-f]{6}$", "Write a colour as #rrggbb.")
@@ -43,8 +45,10 @@ class ProductQuerySet(models.QuerySet["Product"]):
         return self.filter(state=Product.State.PUBLISHED)
 
 
-class Product(models.Model):
+class Product(Counting):
     """`price_minor` and `price_to_minor` repeat the range of the variants' prices, so that lists need no join."""
+
+    COUNTERS = frozenset({"rating_sum", "rating_count"})
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -99,8 +103,10 @@ class Product(models.Model):
         return self.name
 
 
-class Variant(models.Model):
+class Variant(Counting):
     """What is put in a cart: one SKU. Made-to-order goods are printed after the order and hold no stock."""
+
+    COUNTERS = frozenset({"on_hand", "reserved"})
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="variants")
     sku = models.CharField(

@@ -66,7 +66,9 @@ def books_catch_up(limit: int = 500) -> int:
         with transaction.atomic():
             book_received(PaymentAttempt.objects.select_for_update().get(pk=attempt.pk))
         written += 1
-    for refund in _unbooked(Refund, "refund:", ":due").select_related("attempt")[:limit]:
+    # A foreign refund that was first heard of when it had failed was never promised to anybody.
+    promised = _unbooked(Refund, "refund:", ":due").exclude(status=Refund.Status.WITHDRAWN)
+    for refund in promised.select_related("attempt")[:limit]:
         with transaction.atomic():
             book_promised(refund)
         written += 1

@@ -21,7 +21,9 @@ TAKEN = (Dispute.Status.OPEN, Dispute.Status.LOST)
 
 
 def status_of(text: str) -> Dispute.Status:
-    """Return what the provider's word for a case means for money: a warning takes none."""
+    """Return what the provider's word for a case means for money: a warning takes none, and may come to nothing."""
+    if text == "warning_closed":
+        return Dispute.Status.WON
     if text.startswith("warning_"):
         return Dispute.Status.WARNING
     # A case that the bank prevented or gave up is as good as won.

@@ -176,6 +176,8 @@ def payment_page(intent_id: str, client_secret: str, return_url: str) -> str:
 
 def webhook_event(payload: bytes, signature: str) -> dict[str, Any]:
     """Return the event in a message that the provider signed; raises WebhookRefused."""
+    if not signature.isascii():
+        raise WebhookRefused("The signature is none.")
     for secret in settings.STRIPE.webhook_secrets:
         try:
             text = payload.decode()

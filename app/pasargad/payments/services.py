@@ -176,9 +176,12 @@ def _wake_waiting() -> None:
     """Do what waits although its payment is here: it came in the very moment in which the payment was noted."""
     subjects = WebhookEvent.objects.filter(waiting=True).values("subject")
     for attempt in PaymentAttempt.objects.filter(intent_id__in=subjects, received_minor__gt=0):
-        with transaction.atomic():
-            order_lock(attempt.order_id)
-            settle_waiting(attempt.intent_id or "")
+        try:
+            with transaction.atomic():
+                order_lock(attempt.order_id)
+                settle_waiting(attempt.intent_id or "")
+        except Exception:
+            logger.exception("what waits for a payment cannot be done", extra={"attempt": attempt.idempotency_key})
 
 
 def payments_reconcile(*, quiet_seconds: int = 60, limit: int = 100) -> int:
@@ -198,6 +201,9 @@ def payments_reconcile(*, quiet_seconds: int = 60, limit: int = 100) -> int:
             logger.warning(
                 "cannot ask about a payment", extra={"attempt": attempt.idempotency_key, "reason": str(error)}
             )
+        except Exception:
+            # One payment that cannot be noted must not keep the others from being asked about.
+            logger.exception("cannot note what a payment is", extra={"attempt": attempt.idempotency_key})
         PaymentAttempt.objects.filter(pk=attempt.pk).update(updated_at=timezone.now())
     return asked
 
@@ -210,15 +216,24 @@ def orders_expire(limit: int = 200) -> int:
     """
     expired = 0
     for order_id in orders_unpaid_since(timezone.now(), limit):
-        _withdraw_of_order(order_id)
-        crash_point("payments.expire.withdrawn")
-        with transaction.atomic():
-            order = order_lock(order_id)
-            if order.status == Status.AWAITING_PAYMENT:
-                order_expire(order)
-                expired += 1
-        crash_point("payments.expire.done")
+        try:
+            expired += _expire(order_id)
+        except Exception:
+            # One order that cannot be given up must not keep the goods of all others.
+            logger.exception("an order cannot be given up", extra={"order": order_id})
     return expired
+
+
+def _expire(order_id: int) -> bool:
+    _withdraw_of_order(order_id)
+    crash_point("payments.expire.withdrawn")
+    with transaction.atomic():
+        order = order_lock(order_id)
+        overdue = order.status == Status.AWAITING_PAYMENT
+        if overdue:
+            order_expire(order)
+    crash_point("payments.expire.done")
+    return overdue
 
 
 def order_withdraw(order_id: int, *, actor: str) -> Order:

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from pasargad.catalog.models import Category, Product
+from pasargad.counters import Counting
 
 CODE = RegexValidator(r"^[A-Z0-9-]{3,40}$", "Capital letters, digits and dashes, at least three.")
 
@@ -87,8 +88,10 @@ class Promotion(models.Model):
             raise ValidationError(dict.fromkeys(missing, "This kind of promotion needs a number here."))
 
 
-class Coupon(models.Model):
+class Coupon(Counting):
     """A code that opens a promotion. `used` counts what is redeemed and not released."""
+
+    COUNTERS = frozenset({"used"})
 
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="coupons")
     code = models.CharField(max_length=40, unique=True, validators=[CODE])

@@ -278,6 +278,12 @@ def test_only_messages_signed_just_now_for_this_mode_are_taken(client, settings,
     assert WebhookEvent.objects.exists() is (status == 200)
 
 
+def test_a_signature_of_strange_letters_is_refused(client):
+    headers = {"Stripe-Signature": "t=1,v1=\u00e9"}
+    answer = client.post("/webhooks/stripe/", b"{}", content_type="application/json", headers=headers)
+    assert answer.status_code == 400
+
+
 def test_where_the_provider_has_no_page_the_card_is_taken_on_ours(shop, settings):
     settings.STRIPE = replace(settings.STRIPE, payment_page_url="")
     shopper, _ = shop

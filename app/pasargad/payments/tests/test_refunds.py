@@ -27,6 +27,7 @@ from pasargad.notifications.services import mail_send
 from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
 from pasargad.payments import gateway, refunds
+from pasargad.payments.bookkeeping import books_catch_up
 from pasargad.payments.exceptions import ProviderFailed, ProviderRefused, RefundRefused
 from pasargad.payments.gateway import Sent
 from pasargad.payments.models import Dispute, PaymentAttempt, Refund, RefundFailure, WebhookEvent
@@ -379,7 +380,17 @@ def test_refunds_and_disputes_that_end_badly_end_the_same_in_any_order(last):
             webhook_receive(event)
         ends.append(end_state())
         assert ends[-1] == ends[0], [event["type"] for event in permutation]
+        assert books_catch_up() == 0 and check() == [], [event["type"] for event in permutation]
         transaction.savepoint_rollback(point)
+
+
+@pytest.mark.django_db
+def test_an_inquiry_of_the_bank_that_came_to_nothing_is_over():
+    attempt = make_paid()
+    webhook_receive(dispute_message(attempt, "warning_needs_response", amount=300))
+    assert Dispute.objects.get().status == Dispute.Status.WARNING
+    webhook_receive(dispute_message(attempt, "warning_closed", amount=300))
+    assert Dispute.objects.get().status == Dispute.Status.WON and check() == []
 
 
 @pytest.mark.django_db

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from testing.factories import make_order, make_variant
 from testing.money import intent_for, make_attempt, together
 
@@ -121,3 +123,21 @@ def test_an_order_has_one_live_attempt():
     attempt_for(order, 2)
     with pytest.raises(IntegrityError), transaction.atomic():
         attempt_for(order, 3)
+
+
+@pytest.mark.django_db
+def test_an_order_that_cannot_be_given_up_keeps_no_other(monkeypatch):
+    from pasargad.payments import services
+
+    bad, good = make_order(), make_order()
+    Order.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    expire = services.order_expire
+
+    def order_expire(order: Order) -> None:
+        if order.pk == bad.pk:
+            raise IntegrityError("a row that breaks a constraint")
+        expire(order)
+
+    monkeypatch.setattr(services, "order_expire", order_expire)
+    assert services.orders_expire() == 1
+    assert [Order.objects.get(pk=order.pk).status for order in (bad, good)] == [Status.AWAITING_PAYMENT, Status.EXPIRED]

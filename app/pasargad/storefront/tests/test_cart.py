@@ -275,3 +275,7 @@ def test_without_redis_nobody_is_refused_and_pages_work(client, settings):
     settings.CACHES = away
     assert [add(client, variant.sku).status_code for _ in range(3)] == [303, 303, 303]
     assert client.get("/").status_code == client.get("/cart/").status_code == 200
+
+
+def test_a_variant_with_a_zero_byte_is_not_found(client):
+    assert client.post("/cart/add/", {"variant": "\0", "quantity": "1"}).status_code == 404

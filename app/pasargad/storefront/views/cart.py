@@ -125,7 +125,11 @@ def cart_page(
 
 
 def _variant(sku: str) -> Variant:
-    found = Variant.objects.select_related("product__category", "product__cover").filter(sku=sku[:40]).first()
+    found = (
+        Variant.objects.select_related("product__category", "product__cover")
+        .filter(sku=sku.replace("\0", "")[:40])
+        .first()
+    )
     if found is None or found.product.state != "published":
         raise Http404
     return found

@@ -37,7 +37,8 @@ def order_returns(request: HttpRequest, token: str) -> HttpResponse:
     if request.method != "POST":
         form = ReturnForm(lines=lines, initial={"request_key": fresh_key()})
         return _page(request, order, form) if lines else see_other(own_page)
-    if ReturnRequest.objects.filter(order=order, request_key=request.POST.get("request_key", "")).exists():
+    key = request.POST.get("request_key", "").replace("\0", "")
+    if ReturnRequest.objects.filter(order=order, request_key=key).exists():
         # The second click of a button that was pressed twice.
         return see_other(own_page)
     form = ReturnForm(request.POST, lines=lines)
