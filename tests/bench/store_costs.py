@@ -49,7 +49,7 @@ for name, path in json.loads(%r).items():
     costs[name] = {'sql': sql, **{kind: round(statistics.median(times), 2) for kind, times in named.items()}}
 print(json.dumps(costs))
 """
-# A cart with three variants is bought. Savepoints are not counted: they ask the database nothing.
+# A cart with three variants is bought. Savepoints are not counted: they read and write no row.
 CHECKOUT = """
 from pasargad.storefront.views import checkout as view
 def statements(queries):

@@ -12,7 +12,7 @@ BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / "test-results"
 # Directories of tests/ that have a stage of their own, or (fleet) a command; all others with test files are quick.
 OWN_STAGE = ("lab", "e2e", "fleet")
-# Quick ones of minutes: they begin, so that none of them runs last and alone.
+# Of the tests without hosts these take minutes: they begin, so that none of them runs last and alone.
 LONGEST = ("unit", "templates", "pages")
 # Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.
 LAB_OF_LAB_TESTS = 117
@@ -147,7 +147,7 @@ def e2e() -> Stage:
 
 
 def hosts() -> Stage:
-    """Everything that boots hosts, two at a time: hosts wait more than they work. The longest begin."""
+    """Everything that boots hosts, two at a time, which keeps two cores busy. The longest begin."""
     parts = [e2e(), molecule(), lab()]
     missing = [part.missing for part in parts if not part.steps]
     steps = [] if missing else [step for part in parts for step in part.steps]
