@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,13 @@ def said(ran: subprocess.CompletedProcess[str]) -> str:
 
 @dataclass(frozen=True)
 class Environments:
-    """A directory with inventories/, playbooks of the test and a vault password."""
+    """A directory with inventories/, playbooks of the test and a vault password.
+
+    What `begin` and `complete` make is kept below `kept`, if given, and copied from there the next time.
+    """
 
     root: Path
+    kept: Path | None = None
 
     @property
     def password_file(self) -> Path:
@@ -82,12 +86,30 @@ class Environments:
             "-e", f"secrets_bootstrap_inventories_dir={self.root}/inventories", "-e", f"@{given}", *more,
         )  # fmt: skip
 
+    def begin(self, name: str) -> None:
+        """Bootstrap an environment that nobody has filled in."""
+        self._keep_and_copy(name, "new", lambda place: place.bootstrap(name))
+
     def complete(self, name: str, mode: str = "test") -> None:
         """Take an inventory and give it a vault, with issued secrets for Stripe's test or live mode."""
-        self.take(name)
-        issued = {secret: value.format(mode) for secret, value in ISSUED.items()}
-        ran = self.bootstrap(name, variables=issued)
-        assert ran.returncode == 0, said(ran)
+
+        def make(place: Environments) -> subprocess.CompletedProcess[str]:
+            place.take(name)
+            return place.bootstrap(name, variables={secret: value.format(mode) for secret, value in ISSUED.items()})
+
+        self._keep_and_copy(name, mode, make)
+
+    def _keep_and_copy(
+        self, name: str, kind: str, make: Callable[[Environments], subprocess.CompletedProcess[str]]
+    ) -> None:
+        # The environments of one directory have one password: the second one is made with the password of the first.
+        place = Environments(self.kept / f"{name}-{kind}") if self.kept and not self.password_file.exists() else self
+        if place is self or not place.root.exists():
+            place.root.mkdir(parents=True, exist_ok=True)
+            ran = make(place)
+            assert ran.returncode == 0, said(ran)
+        if place is not self:
+            shutil.copytree(place.root, self.root, symlinks=True, dirs_exist_ok=True)
 
     def secrets(self, name: str) -> dict[str, str]:
         """Return the decrypted vault."""

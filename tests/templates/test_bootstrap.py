@@ -45,7 +45,7 @@ def test_two_environments_share_no_secret(environments: Environments) -> None:
 
 
 def test_a_second_run_changes_nothing(environments: Environments) -> None:
-    environments.bootstrap("lab")
+    environments.begin("lab")
     before = {path: path.read_bytes() for path in environments.root.rglob("*") if path.is_file()}
     again = environments.bootstrap("lab")
     assert "changed=0" in again.stdout
@@ -53,7 +53,7 @@ def test_a_second_run_changes_nothing(environments: Environments) -> None:
 
 
 def test_a_vault_that_lacks_secrets_gains_those_and_keeps_every_line(environments: Environments) -> None:
-    environments.bootstrap("lab")
+    environments.begin("lab")
     vault = environments.vault("lab")
     lines = [line for line in environments.decrypted("lab").splitlines() if "metrics_token" not in line]
     lines += ["# A comment of the operator.", 'vault_of_mine: "a # b: {{ c }}"']
@@ -66,7 +66,7 @@ def test_a_vault_that_lacks_secrets_gains_those_and_keeps_every_line(environment
 
 
 def test_a_vault_that_was_decrypted_in_place_is_closed_again(environments: Environments) -> None:
-    environments.bootstrap("lab")
+    environments.begin("lab")
     vault, text = environments.vault("lab"), environments.decrypted("lab")
     vault.write_text(text)
     assert "changed=1" in environments.bootstrap("lab").stdout
@@ -75,7 +75,7 @@ def test_a_vault_that_was_decrypted_in_place_is_closed_again(environments: Envir
 
 
 def test_a_check_makes_nothing(environments: Environments) -> None:
-    environments.bootstrap("lab")
+    environments.begin("lab")
     vault = environments.vault("lab")
     vault.unlink()
     ran = environments.bootstrap("lab", "--check")
@@ -118,7 +118,7 @@ def test_an_inventory_that_exists_is_kept(environments: Environments) -> None:
 
 
 def test_a_wrong_password_is_named_and_nothing_changes(environments: Environments) -> None:
-    environments.bootstrap("lab")
+    environments.begin("lab")
     before = environments.vault("lab").read_bytes()
     environments.password_file.write_text("not the password\n")
     ran = environments.bootstrap("lab")

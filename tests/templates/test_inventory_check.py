@@ -13,7 +13,7 @@ SECRETS = [f"vault_{name}" for name in yaml.safe_load((ROOT / "group_vars/all/se
 
 
 def test_a_new_environment_hears_of_every_setting_at_once_with_its_file(environments: Environments) -> None:
-    environments.bootstrap("mine")
+    environments.begin("mine")
     ran = environments.play("mine", "inventory_check")
     assert ran.returncode != 0
     message = said(ran)

@@ -371,10 +371,10 @@ def bootstrap(settings: Settings) -> dict[str, object]:
     return {"changed": selfsign(settings, 30), "why": "the edge needs one until the ACME server has answered"}
 
 
-def check(settings: Settings) -> dict[str, object]:
-    """Read what is live; raises TlsError if it may not be served."""
-    certificate = load(settings.live / "fullchain.pem", settings.live / "privkey.pem")
-    validate(certificate, settings.names, str(settings.live))
+def check(settings: Settings, provided: tuple[Path, Path] | None) -> dict[str, object]:
+    """Read what is live, or the provided certificate and key; raises TlsError if it may not be served."""
+    certificate = load(*(provided or (settings.live / "fullchain.pem", settings.live / "privkey.pem")))
+    validate(certificate, settings.names, PROVIDED if provided else str(settings.live))
     return {
         "issuer": certificate.issuer,
         "names": sorted(certificate.names),
@@ -391,11 +391,14 @@ def main() -> int:
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     parser.add_argument("--settings-text", default="", help="settings that are not written yet, instead of the file")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    parser.add_argument(
+        "--provided", type=Path, nargs=2, metavar=("CERTIFICATE", "KEY"), help="check these files, not what is live"
+    )
     options = parser.parse_args()
     try:
         settings = Settings.read(options.settings_text or options.settings.read_text())
         if options.verb == "check":
-            answer = check(settings)
+            answer = check(settings, options.provided)
         elif options.dry_run:
             answer = foretell(settings, options.verb)
         else:

@@ -75,3 +75,15 @@ def test_provided_files_are_compared_with_what_is_live(tool: ModuleType, tmp_pat
     assert foretold(tool, wanted)
     assert tool.ensure(wanted, force=False)["changed"]
     assert not foretold(tool, wanted)
+
+
+def test_provided_files_are_judged_where_they_lie_and_nothing_else_is_read(tool: ModuleType, tmp_path: Path) -> None:
+    tool.ensure(settings(tool, tmp_path, "selfsigned"), force=False)
+    pair = (tmp_path / "live/fullchain.pem", tmp_path / "live/privkey.pem")
+    on_a_bare_host = settings(tool, tmp_path / "nowhere", "provided")
+    assert tool.check(on_a_bare_host, pair)["names"] == ["shop.test"]
+    for_other_names = settings(tool, tmp_path / "nowhere", "provided", names=["other.test"])
+    with pytest.raises(tool.TlsError, match=r"you provided does not cover other\.test"):
+        tool.check(for_other_names, pair)
+    with pytest.raises(tool.TlsError, match="does not exist"):
+        tool.check(on_a_bare_host, (tmp_path / "none.pem", pair[1]))
