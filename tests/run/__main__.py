@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.run.report import Counts, closing_line, failures, step_counts, summary
-from tests.run.runner import Runner
+from tests.run.runner import Runner, StepResult
 from tests.run.stages import DEFAULT_STAGES, RESULTS, ROOT, STAGES, Stage
 
 OWN_LABS = range(100, 120)
@@ -25,20 +25,17 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run_stage(runner: Runner, stage: Stage) -> tuple[dict[str, Any], Counts]:
-    """Run one stage; returns its summary (`ok` tells whether all is well) and its counts."""
-    started = time.monotonic()
-    say(f"{stage.name}: {len(stage.steps)} steps")
+def report_stage(stage: Stage, results: Sequence[StepResult]) -> tuple[dict[str, Any], Counts]:
+    """Say how a stage ended; returns its summary (`ok` tells whether all is well) and its counts."""
     if not stage.steps:
         say(f"  {stage.name}: FAILED: found nothing to run: {stage.missing or 'no test files'}")
         return {"stage": stage.name, "ok": False, "seconds": 0}, Counts(failed=1)
-    results = runner.run(stage)
     counts = sum((step_counts(result, RESULTS / "junit") for result in results), Counts())
     if counts.skipped:
         say(f"  {stage.name}: FAILED: {counts.skipped} tests were skipped; every test runs or is removed")
     ok = not counts.skipped and not any(result.problem for result in results)
     failed = failures(results, RESULTS / "junit")
-    seconds = round(time.monotonic() - started, 1)
+    seconds = round(max(end.began + end.seconds for end in results) - min(end.began for end in results), 1)
     say(f"{stage.name}: {'ok' if ok else 'FAILED'} ({seconds:.0f} s)")
     entry: dict[str, Any] = {"stage": stage.name, "ok": ok, "seconds": seconds, "passed": counts.passed}
     if failed:
@@ -91,13 +88,19 @@ def run_all(names: Sequence[str]) -> int:
     runner, started = Runner(say), time.monotonic()
     entries: list[dict[str, Any]] = []
     total, all_ok = Counts(), True
+
+    def stage_done(stage: Stage, results: Sequence[StepResult]) -> None:
+        nonlocal total, all_ok
+        entry, counts = report_stage(stage, results)
+        entries.append(entry)
+        total, all_ok = total + counts, all_ok and entry["ok"]
+
     try:
         if needs_labs:
             remove_own_labs()
-        for name in names:
-            entry, counts = run_stage(runner, STAGES[name]())
-            entries.append(entry)
-            total, all_ok = total + counts, all_ok and entry["ok"]
+        stages = [STAGES[name]() for name in names]
+        say(", ".join(f"{stage.name}: {len(stage.steps)} steps" for stage in stages))
+        runner.run(stages, stage_done)
     except KeyboardInterrupt:
         runner.stop()
         say("tests.run: interrupted")

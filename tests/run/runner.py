@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,17 @@ from pathlib import Path
 from tests.run.stages import LABS_OF_SCENARIOS, RESULTS, Stage, Step, base_environment
 
 HEARTBEAT_SECONDS = 30
+# Two keep two cores busy. Each has a lab of its own for Molecule.
+LANES = len(LABS_OF_SCENARIOS)
 TAIL_LINES = 60
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step ended; `problem` is empty when all is well."""
+    """How a step ended; `problem` is empty when all is well. `began` is monotonic time."""
 
     step: Step
+    began: float
     seconds: float
     problem: str
     log: Path
@@ -39,22 +42,27 @@ class Runner:
         self._guard = threading.Lock()
         self._stopped = False
 
-    def run(self, stage: Stage) -> list[StepResult]:
-        """Run all steps of a stage, also after a failure."""
+    def run(self, stages: Sequence[Stage], done: Callable[[Stage, list[StepResult]], None]) -> None:
+        """Run all steps of all stages in order, also after a failure; `done` hears of a stage after its last step.
+
+        As many steps run at once as there are lanes, also of two stages: a lane does not wait for the end of a stage.
+        """
         lanes: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for lane in range(stage.lanes):
+        for lane in range(LANES):
             lanes.put(lane)
 
-        def in_lane(step: Step) -> StepResult:
+        def in_lane(stage: Stage, step: Step) -> StepResult:
             lane = lanes.get()
             try:
                 return self._run_step(stage, step, lane)
             finally:
                 lanes.put(lane)
 
-        with ThreadPoolExecutor(stage.lanes) as pool:
+        with ThreadPoolExecutor(LANES) as pool:
+            started = [(stage, [pool.submit(in_lane, stage, step) for step in stage.steps]) for stage in stages]
             try:
-                return list(pool.map(in_lane, stage.steps))
+                for stage, steps in started:
+                    done(stage, [step.result() for step in steps])
             except KeyboardInterrupt:
                 self.stop()
                 raise
@@ -63,7 +71,7 @@ class Runner:
         log = RESULTS / f"{stage.name}-{step.name}.log"
         started = time.monotonic()
         if self._stopped:
-            return StepResult(step, 0, "interrupted", log)
+            return StepResult(step, started, 0, "interrupted", log)
         own_lab = {"PASARGAD_MOLECULE_LAB": str(LABS_OF_SCENARIOS[lane])}
         environment = {**base_environment(), **own_lab, **step.environment}
         with log.open("wb") as output:
@@ -75,13 +83,13 @@ class Runner:
             except OSError as error:
                 problem = f"cannot run {step.argv[0]}: {error.strerror}. Run: bin/setup --tests"
                 log.write_text(problem + "\n")
-                return self._finish(stage, StepResult(step, 0, problem, log))
+                return self._finish(stage, StepResult(step, started, 0, problem, log))
             with self._guard:
                 self._running.add(process)
             problem = self._wait(stage, step, process, started)
             with self._guard:
                 self._running.discard(process)
-        return self._finish(stage, StepResult(step, time.monotonic() - started, problem, log))
+        return self._finish(stage, StepResult(step, started, time.monotonic() - started, problem, log))
 
     def _wait(self, stage: Stage, step: Step, process: subprocess.Popen[bytes], started: float) -> str:
         while True:

@@ -22,7 +22,7 @@ LABS_OF_SHOPS = (100, 101)
 
 @dataclass(frozen=True)
 class Step:
-    """One program to run. Steps of a stage run side by side, as many as the stage has lanes."""
+    """One program to run. Steps run side by side, as many as there are lanes."""
 
     name: str
     argv: Sequence[str]
@@ -34,11 +34,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A group of steps; `lanes` of them run at once, each with a lab of its own for a Molecule scenario."""
+    """A group of steps that is reported as one."""
 
     name: str
     steps: Sequence[Step]
-    lanes: int = 1
     missing: str = ""
 
 
@@ -69,7 +68,7 @@ def lint() -> Stage:
         Step("playbook-syntax", tool("ansible-playbook", "--syntax-check", *playbooks)),
         Step("shellcheck", ["shellcheck", *scripts]),
     ]
-    return Stage("lint", steps, lanes=2)
+    return Stage("lint", steps)
 
 
 def quick_directories() -> list[str]:
@@ -81,7 +80,7 @@ def quick_directories() -> list[str]:
 
 def unit() -> Stage:
     """Tests that need no host: units, templates, guards."""
-    return Stage("unit", [pytest_step(name.replace("/", "-"), name) for name in quick_directories()], lanes=2)
+    return Stage("unit", [pytest_step(name.replace("/", "-"), name) for name in quick_directories()])
 
 
 def app() -> Stage:
@@ -93,7 +92,7 @@ def app() -> Stage:
         pytest_step(f"app-{number}", *half, prefix=services, environment=environment, seconds=2400)
         for number, half in halves
     ]
-    return Stage("app", steps, lanes=2)
+    return Stage("app", steps)
 
 
 def shop_halves() -> tuple[list[str], list[str]]:
@@ -116,7 +115,7 @@ def lab() -> Stage:
 
 def molecule() -> Stage:
     """Every scenario of every role, on Debian 12 and 13."""
-    return Stage("molecule", list(scenarios()), lanes=len(LABS_OF_SCENARIOS), missing="roles/*/molecule/*/molecule.yml")
+    return Stage("molecule", list(scenarios()), missing="roles/*/molecule/*/molecule.yml")
 
 
 def scenarios() -> Iterator[Step]:
@@ -143,15 +142,15 @@ def e2e() -> Stage:
         pytest_step(name, *arguments, environment={"PASARGAD_E2E_LAB": str(lab)}, seconds=2700)
         for lab, (name, arguments) in zip(LABS_OF_SHOPS, parts.items(), strict=True)
     ]
-    return Stage("e2e", steps, lanes=2)
+    return Stage("e2e", steps)
 
 
 def hosts() -> Stage:
-    """Everything that boots hosts, two at a time, which keeps two cores busy. The longest begin."""
+    """Everything that boots hosts. The longest begin."""
     parts = [e2e(), molecule(), lab()]
     missing = [part.missing for part in parts if not part.steps]
     steps = [] if missing else [step for part in parts for step in part.steps]
-    return Stage("hosts", steps, lanes=2, missing=", ".join(missing))
+    return Stage("hosts", steps, missing=", ".join(missing))
 
 
 # In this order, unless stages are named: what fails soonest comes first.

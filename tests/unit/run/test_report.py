@@ -16,7 +16,7 @@ JUNIT = """<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0">
 
 
 def ended(name: str, problem: str) -> StepResult:
-    return StepResult(Step(name, ["true"]), 1.0, problem, Path("unused.log"))
+    return StepResult(Step(name, ["true"]), 0.0, 1.0, problem, Path("unused.log"))
 
 
 def test_each_failed_test_has_a_line(tmp_path: Path) -> None:
