@@ -188,14 +188,18 @@ class Shop:
         """Return what `pasargad-ops status --json` says on the store host."""
         return json.loads(self.on("store1", "pasargad-ops status --json").require().output)
 
-    def up(self) -> None:
-        """Create the hosts, the secrets and the world outside, and deploy; does nothing twice."""
+    def bare(self) -> None:
+        """Create the hosts and the secrets, and leave the hosts as Debian makes them; does nothing twice."""
         self.lab_run("up", "store1", "outside", "--release", self.release).require()
         (REPOSITORY / ".cache").mkdir(exist_ok=True)
         # All labs of a checkout have the same secrets: of two shops made at once only one may write them.
         with (REPOSITORY / ".cache/secrets.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.playbook("playbooks/bootstrap.yml", "-e", "pasargad_environment=lab").require()
+
+    def up(self) -> None:
+        """Create the hosts, the secrets and the world outside, and deploy; does nothing twice."""
+        self.bare()
         self.playbook("playbooks/lab.yml").require()
         self.deploy().require()
 

@@ -10,19 +10,46 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.watching import Observed, Watched, secrets_of
+from tests.sentinel import Sentinel
 from tests.shop import DOMAIN, REPOSITORY, Shop
 from tests.web import Web, write_authorities
 
 CHROMIUM = "/usr/bin/chromium"
 SHELVES_SECONDS = 70.0
 LAB = int(os.environ.get("PASARGAD_E2E_LAB", "100"))
+KEEP = bool(os.environ.get("PASARGAD_E2E_KEEP"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that want bare hosts."""
+    items.sort(key=lambda item: item.get_closest_marker("bare") is None)
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[Shop]:
-    """The shop, deployed by the operator's own commands; removed with its hosts unless PASARGAD_E2E_KEEP is set."""
-    with Shop(LAB).for_a_while(keep=bool(os.environ.get("PASARGAD_E2E_KEEP"))) as deployed:
-        yield deployed
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Bare hosts for a shop whose secrets are known; removed at the end unless PASARGAD_E2E_KEEP is set."""
+    shop = Shop(LAB)
+    try:
+        shop.bare()
+        yield Watched(shop, Sentinel(secrets_of(shop)), tmp_path_factory.mktemp("watched"))
+    finally:
+        if not KEEP:
+            shop.down()
+
+
+@pytest.fixture(scope="session")
+def first_plays(watched: Watched) -> list[Observed]:
+    """The plays of an operator who begins, while everybody watches."""
+    return [watched.play(book) for book in ("playbooks/lab.yml", "deploy.yml")]
+
+
+@pytest.fixture(scope="session")
+def shop(watched: Watched, first_plays: list[Observed]) -> Shop:
+    """The shop, deployed by the operator's own commands."""
+    for observed in first_plays:
+        observed.run.require()
+    return watched.shop
 
 
 @pytest.fixture(scope="session")
