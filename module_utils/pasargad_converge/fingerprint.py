@@ -79,12 +79,9 @@ def contents_by_source(values: Mapping[str, Any], root: Path) -> dict[str, str]:
 
 
 def _digest_of_file(named: str, root: Path) -> str:
-    path = Path(named).expanduser()
-    for place in (root / path, root / "playbooks" / path):
-        if place.is_file():
-            return hashlib.sha256(place.read_bytes()).hexdigest()[:DIGEST_LENGTH]
-    # The role that wants the file refuses in words of its own.
-    return "missing"
+    place = root / named
+    # The role that wants a missing file refuses in words of its own.
+    return hashlib.sha256(place.read_bytes()).hexdigest()[:DIGEST_LENGTH] if place.is_file() else "missing"
 
 
 def _digest(value: Any, root: Path) -> str:

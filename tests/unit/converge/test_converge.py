@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,7 @@ Converge = Callable[..., tuple[bool, str]]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A small repository."""
-    for name in ("roles/postgres/tasks/main.yml", "roles/redis/tasks/main.yml", "templates/env.j2", "requirements.yml"):
-        (tmp_path / "repo" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "repo" / name).write_text(name)
-    return tmp_path / "repo"
+    return repository(tmp_path / "repo")
 
 
 def digest(root: Path) -> str:
@@ -102,96 +101,120 @@ def test_a_long_difference_is_cut() -> None:
     assert difference({}, dict.fromkeys("abcdef", "1")) == "a, b, c, d and 2 more"
 
 
-@pytest.fixture
-def converge(root: Path, tmp_path: Path) -> Converge:
+GIVEN = ("-e", "pasargad_domain=a.test", "-e", "vault_pasargad_thing=first-secret")
+
+
+def repository(place: Path) -> Path:
+    """Make a small repository."""
+    for name in ("roles/postgres/tasks/main.yml", "roles/redis/tasks/main.yml", "templates/env.j2", "requirements.yml"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(name)
+    return place
+
+
+def state_of(root: Path) -> Path:
+    """Where the host keeps its state; the path tells no clone from another."""
+    return root / ".state"
+
+
+def provision(root: Path, *words: str) -> tuple[bool, str]:
     """Run a play that provisions one host (this machine) by a role that leaves a mark."""
-    mark = tmp_path / "mark"
-
-    def run(*words: str) -> tuple[bool, str]:
-        mark.unlink(missing_ok=True)
-        variables = {"pasargad_repo_root": str(root), "pasargad_state_dir": str(tmp_path / "state")}
-        role = {"ansible.builtin.import_role": {"name": "converge"}}
-        provision = {"name": "any | Provision", "ansible.builtin.file": {"path": str(mark), "state": "touch"}}
-        broken = {
-            "name": "any | Break",
-            "ansible.builtin.fail": {"msg": "broken"},
-            "when": "breaks | default(false) | bool",
-        }
-        book: list[dict[str, Any]] = [
-            {"hosts": "all", "name": "Provision", "tasks": [role, provision, broken]},
-            {"hosts": "all", "name": "Provision again", "tasks": [role, provision]},
-            {
-                "hosts": "all",
-                "name": "Remember",
-                "tasks": [{"ansible.builtin.import_role": {"name": "converge", "tasks_from": "record"}}],
-            },
-        ]
-        plays = tmp_path / "book.json"
-        keys = {"connection": "local", "gather_facts": False, "vars": variables}
-        plays.write_text(json.dumps([{**each, **keys} for each in book]))
-        done = run_book(plays, *words)
-        assert done.returncode == (2 if "breaks=true" in words else 0), done.stdout + done.stderr
-        return mark.exists(), done.stdout
-
-    return run
+    mark = root.parent / "mark"
+    mark.unlink(missing_ok=True)
+    variables = {"pasargad_repo_root": str(root), "pasargad_state_dir": str(state_of(root))}
+    role = {"ansible.builtin.import_role": {"name": "converge"}}
+    provision = {"name": "any | Provision", "ansible.builtin.file": {"path": "{{ mark }}", "state": "touch"}}
+    broken = {
+        "name": "any | Break",
+        "ansible.builtin.fail": {"msg": "broken"},
+        "when": "breaks | default(false) | bool",
+    }
+    book: list[dict[str, Any]] = [
+        {"hosts": "all", "name": "Provision", "tasks": [role, provision, broken]},
+        {"hosts": "all", "name": "Provision again", "tasks": [role, provision]},
+        {
+            "hosts": "all",
+            "name": "Remember",
+            "tasks": [{"ansible.builtin.import_role": {"name": "converge", "tasks_from": "record"}}],
+        },
+    ]
+    plays = root.parent / "book.json"
+    keys = {"connection": "local", "gather_facts": False, "vars": variables}
+    plays.write_text(json.dumps([{**each, **keys} for each in book]).replace("{{ mark }}", str(mark)))
+    done = run_book(plays, *words)
+    assert done.returncode == (2 if "breaks=true" in words else 0), done.stdout + done.stderr
+    return mark.exists(), done.stdout
 
 
-def test_a_host_is_provisioned_once(converge: Converge) -> None:
-    assert converge()[0]
-    provisioned, output = converge()
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository and the state of a host that was provisioned by it; not to be changed."""
+    root = repository(tmp_path_factory.mktemp("provisioned") / "repo")
+    assert provision(root, *GIVEN)[0]
+    return root
+
+
+@pytest.fixture
+def converge(root: Path) -> Converge:
+    """Provision a host from the repository of the test."""
+    return partial(provision, root)
+
+
+@pytest.fixture
+def again(provisioned: Path, root: Path) -> Converge:
+    """Provision a host anew that another clone of the same repository has provisioned, with the same values."""
+    shutil.copytree(state_of(provisioned), state_of(root))
+    return partial(provision, root)
+
+
+def test_a_host_is_provisioned_once(again: Converge) -> None:
+    provisioned, output = again(*GIVEN)
     assert not provisioned
     assert "unchanged" in output
     assert "0 changed" in output
 
 
-def test_a_changed_role_provisions_again_and_is_named(converge: Converge, root: Path) -> None:
-    converge()
+def test_a_changed_role_provisions_again_and_is_named(again: Converge, root: Path) -> None:
     (root / "roles/redis/tasks/main.yml").write_text("other")
-    provisioned, output = converge()
+    provisioned, output = again(*GIVEN)
     assert provisioned
     assert "because of roles/redis" in output
 
 
-def test_a_changed_value_and_a_changed_secret_provision_again(converge: Converge) -> None:
-    converge("-e", "pasargad_domain=a.test", "-e", "vault_pasargad_thing=first-secret")
-    assert not converge("-e", "pasargad_domain=a.test", "-e", "vault_pasargad_thing=first-secret")[0]
-    provisioned, output = converge("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=first-secret")
+def test_a_changed_value_and_a_changed_secret_provision_again(again: Converge) -> None:
+    provisioned, output = again("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=first-secret")
     assert provisioned
     assert "pasargad_domain" in output
-    provisioned, output = converge("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=other-secret")
+    provisioned, output = again("-e", "pasargad_domain=b.test", "-e", "vault_pasargad_thing=other-secret")
     assert provisioned
     assert "because of secrets" in output
 
 
-def test_full_provisions_in_any_case(converge: Converge) -> None:
-    converge()
-    assert converge("-e", "pasargad_converge=full")[0]
-    assert not converge()[0]
+def test_full_provisions_in_any_case(again: Converge) -> None:
+    assert again(*GIVEN, "-e", "pasargad_converge=full")[0]
+    assert not again(*GIVEN)[0]
 
 
-def test_a_provisioning_that_broke_off_is_not_taken_for_done(converge: Converge) -> None:
-    converge("-e", "pasargad_domain=a.test")
-    converge("-e", "pasargad_domain=b.test", "-e", "breaks=true")
-    provisioned, output = converge("-e", "pasargad_domain=a.test")
+def test_a_provisioning_that_broke_off_is_not_taken_for_done(again: Converge) -> None:
+    again("-e", "pasargad_domain=b.test", "-e", "breaks=true")
+    provisioned, output = again(*GIVEN)
     assert provisioned
     assert "did not come to its end" in output
-    assert not converge("-e", "pasargad_domain=a.test")[0]
+    assert not again(*GIVEN)[0]
 
 
-def test_check_mode_records_nothing(converge: Converge, tmp_path: Path) -> None:
+def test_check_mode_records_nothing(converge: Converge, root: Path) -> None:
     converge("--check")
-    assert not (tmp_path / "state").exists()
+    assert not state_of(root).exists()
 
 
-def test_a_damaged_record_provisions_again(converge: Converge, tmp_path: Path) -> None:
-    converge()
-    (tmp_path / "state" / "converge.json").write_text('{"fingerprint": ')
-    assert converge()[0]
+def test_a_damaged_record_provisions_again(again: Converge, root: Path) -> None:
+    (state_of(root) / "converge.json").write_text('{"fingerprint": ')
+    assert again(*GIVEN)[0]
 
 
-def test_the_record_is_for_root_alone_and_holds_no_secret(converge: Converge, tmp_path: Path) -> None:
-    converge("-e", "vault_pasargad_thing=first-secret")
-    record = tmp_path / "state" / "converge.json"
+def test_the_record_is_for_root_alone_and_holds_no_secret(provisioned: Path) -> None:
+    record = state_of(provisioned) / "converge.json"
     assert record.stat().st_mode & 0o777 == 0o600
     assert "first-secret" not in record.read_text()
     assert "vault_pasargad_thing" not in record.read_text()
