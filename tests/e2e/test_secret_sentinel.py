@@ -17,7 +17,8 @@ pytestmark = pytest.mark.lab
 @pytest.mark.bare
 def test_the_sentinel_sees_what_a_careless_play_shows(watched: Watched, tmp_path: Path) -> None:
     """The negative control: every way of leaking is taken once, and each is noticed."""
-    secret = "{{ pasargad_metrics_token }}"
+    token = "vault_pasargad_metrics_token"
+    secret = f"{{{{ {token} }}}}"
     tasks = [
         {"name": "Show it", "ansible.builtin.debug": {"msg": f"token {secret}"}},
         {"name": "Give it as an argument", "ansible.builtin.command": {"argv": ["/bin/sh", "-c", "sleep 3", secret]}},
@@ -31,7 +32,6 @@ def test_the_sentinel_sees_what_a_careless_play_shows(watched: Watched, tmp_path
     book.write_text(yaml.safe_dump([{"name": "Be careless", "hosts": "store", "gather_facts": False, "tasks": tasks}]))
     observed = watched.play(str(book))
     observed.run.require()
-    token = "vault_pasargad_metrics_token"
     assert watched.sentinel.find(observed.run.output) == {token}
     assert watched.sentinel.find(observed.log) == {token}
     assert token in {name for leak in observed.executions.leaks for name in leak["names"]}
