@@ -39,7 +39,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
         address: EmailAddress = emailconfirmation.email_address
-        account_mail("account_verify", about=f"address-{address.pk}", recipient=address.email)
+        about = f"address-{address.pk}-user-{address.user_id}"
+        account_mail("account_verify", about=about, recipient=address.email)
 
     def send_password_reset_mail(self, user: Any, email: str, context: dict[str, Any]) -> None:
         account_mail("account_reset", about=f"user-{user.pk}", recipient=email)
@@ -47,9 +48,15 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_account_already_exists_mail(self, email: str) -> None:
         account_mail("account_exists", about="address", recipient=email)
 
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Note whose account it is about: some go to an address that the account has just given up."""
+        super().send_notification_mail(template_prefix, user, {**(context or {}), "about": f"user-{user.pk}"}, email)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if kind := KIND_OF_NOTICE.get(template_prefix):
-            account_mail(kind, about="address", recipient=email)
+            account_mail(kind, about=context.get("about", "address"), recipient=email)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         """Who has neither a password nor a second factor (another provider's login) is led to set a password."""

@@ -102,7 +102,8 @@ KIND_OF_NOTICE = {
 def account_mail(kind: str, *, about: str, recipient: str) -> None:
     """Queue a mail about an account, in the language of the page that caused it.
 
-    Each is one of its own, so its key ends in something random.
+    Each is one of its own, so its key ends in something random. `about` names the account wherever there is one, as
+    `user-7`: by it the mail is found when the person wants to be forgotten, whatever address it went to.
     """
     mail_queue(kind, key=f"{about}-{secrets.token_hex(8)}", recipient=recipient, language=get_language() or "")
 

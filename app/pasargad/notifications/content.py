@@ -19,7 +19,7 @@ from pasargad.orders.returns import return_address
 from pasargad.shipments.selectors import shipments_of
 
 from .models import Mail
-from .steps import STEPS, Step
+from .steps import STEPS, TO_STAFF, Step
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def content_of(mail: Mail) -> Content:
         return writer(mail)
     order_id, _separator, detail = mail.key.partition(":")
     order = Order.objects.get(pk=int(order_id))
-    if mail.recipient == ERASED_EMAIL:
+    # Who was erased after the mail was queued is written to no more, whatever address it was queued with.
+    if ERASED_EMAIL in (mail.recipient, order.email) and mail.kind not in TO_STAFF:
         raise NotWanted("the buyer was erased")
     context: dict[str, Any] = {
         "order": order_view(order),

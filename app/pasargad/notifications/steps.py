@@ -26,6 +26,7 @@ class Step:
     tracking: bool = False
     address: bool = False
     answer: bool = False
+    to_staff: bool = False
 
 
 STEPS: dict[str, Step] = {
@@ -124,5 +125,8 @@ STEPS: dict[str, Step] = {
             "The bank of the shopper disputes the payment of order %(number)s (%(amount)s). Answer it on the pages of "
             "the payment provider before the date given there."
         ),
+        to_staff=True,
     ),
 }
+# Mails about an order that do not go to its buyer: they outlive the buyer's data.
+TO_STAFF = frozenset(kind for kind, step in STEPS.items() if step.to_staff)

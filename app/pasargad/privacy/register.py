@@ -9,11 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.db.models import Model, Q, QuerySet
 
 from pasargad.accounts.models import User
 from pasargad.accounts.selectors import verified_emails
+from pasargad.cart.models import Cart
+from pasargad.notifications.selectors import mails_to
 from pasargad.orders.selectors import orders_of
 from pasargad.payments.models import PaymentAttempt
 
@@ -56,6 +59,7 @@ class Person:
     emails: tuple[str, ...]
     order_ids: tuple[int, ...]
     intents: tuple[str, ...]
+    mailed_about: tuple[str, ...]
 
 
 @cache
@@ -79,6 +83,11 @@ def person(user: User) -> Person:
         emails=tuple(emails),
         order_ids=orders,
         intents=tuple(str(found) for found in intents.values_list("intent_id", flat=True)),
+        mailed_about=(
+            f"user-{user.pk}",
+            *(f"address-{pk}" for pk in EmailAddress.objects.filter(user=user).values_list("pk", flat=True)),
+            *(f"cart-{pk}" for pk in Cart.objects.filter(user=user).values_list("pk", flat=True)),
+        ),
     )
 
 
@@ -97,9 +106,6 @@ def rows_of(entry: Entry, who: Person) -> QuerySet[Any]:
         return rows.filter(
             Q(**{f"{inside}__id__in": who.intents}) | Q(**{f"{inside}__payment_intent__in": who.intents})
         )
-    if kind == "email":
-        wanted = Q(pk__in=[])
-        for email in who.emails:
-            wanted |= Q(**{f"{path}__iexact": email})
-        return rows.filter(wanted)
+    if kind == "mails":
+        return mails_to(recipients=who.emails, order_ids=who.order_ids, things=who.mailed_about)
     return rows.none()

@@ -309,3 +309,66 @@ def test_a_cancelled_order_is_no_obstacle(ada):
     order_cancel(order_lock(order.pk), actor="shopper")
     Order.objects.filter(pk=order.pk).update(user=ada)
     assert erasure_obstacles(ada) == []
+
+
+def test_mails_to_addresses_that_are_not_the_person_s_today_are_found(ada, client):
+    """An order is told to the address that was typed for it, an account to those it had."""
+    typed = settled(ada, "ada@work.example")
+    mail_queue("order_shipped", key=str(typed.pk), recipient=typed.email)
+    mail_queue("refund_sent", key=f"{typed.pk}:re_1:300", recipient=typed.email)
+    mail_queue("cart_reminder", key=f"cart-{cart_of_user(ada).pk}-0", recipient="ada@former.example")
+    EmailAddress.objects.create(user=ada, email="ada@former.example", verified=True)
+    prove(client)
+    client.post("/account/email/", {"action_remove": "", "email": "ada@former.example"})
+    client.post("/account/email/", {"action_add": "", "email": "ada@new.example"})
+    # As if the former address had been the first one.
+    Mail.objects.filter(kind="notice_email").update(recipient="ada@former.example")
+    kinds = {"order_shipped", "refund_sent", "cart_reminder", "notice_email", "account_verify"}
+    gone = Mail.objects.filter(kind__in=kinds)
+    assert set(gone.values_list("kind", flat=True)) == kinds and not gone.filter(recipient="ada@example.org").exists()
+    EmailAddress.objects.filter(email="ada@new.example").delete()
+    others = others_mails(ada, typed)
+
+    found = exported(ada)["notifications.Mail"]
+    assert {row["kind"] for row in found} == kinds | {"order_confirmation"}
+    account_erase(ada.pk)
+    assert set(Mail.objects.all()) == others
+
+
+def others_mails(ada: User, order: Order) -> set[Mail]:
+    """Mails whose keys look alike, and one about the person's order that is for the staff."""
+    bob = make_user("bob@example.org")
+    theirs = settled(bob, "bob@example.org")
+    for kind, key, to in (
+        ("order_shipped", str(theirs.pk), "bob@example.org"),
+        ("order_shipped", f"{order.pk}0", "bob@example.org"),
+        ("return_closed", f"{theirs.pk}:{order.pk}", "bob@example.org"),
+        ("account_reset", f"user-{ada.pk}0-ffff", "bob@example.org"),
+        ("account_verify", f"address-{ada.pk}0-user-{bob.pk}-ffff", "bob@example.org"),
+        ("staff_dispute", f"{order.pk}:dp_1:300", "boss@example.org"),
+    ):
+        mail_queue(kind, key=key, recipient=to)
+    return set(Mail.objects.filter(recipient__in=["bob@example.org", "boss@example.org"]))
+
+
+def test_a_mail_that_a_worker_holds_while_its_buyer_is_erased_is_not_sent(ada, mailoutbox, monkeypatch):
+    from pasargad.notifications import services
+
+    mail, write = Mail.objects.get(kind="order_confirmation"), services.content_of
+
+    def erase_then_write(held: Mail):
+        account_erase(ada.pk)
+        return write(held)
+
+    monkeypatch.setattr(services, "content_of", erase_then_write)
+    assert not services.mail_send(mail.pk) and mailoutbox == []
+
+
+def test_staff_hear_of_a_dispute_also_when_the_buyer_was_erased(ada, mailoutbox):
+    from pasargad.notifications.services import mails_send_due
+
+    order = Order.objects.filter(user=ada).get()
+    account_erase(ada.pk)
+    mail_queue("staff_dispute", key=f"{order.pk}:dp_1:300", recipient="boss@example.org")
+    mails_send_due()
+    assert [message.to for message in mailoutbox] == [["boss@example.org"]]
