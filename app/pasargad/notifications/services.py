@@ -65,6 +65,11 @@ def mail_send(mail_id: int) -> bool:
         # Covers smtplib's exceptions, refused connections and timeouts.
         _failed(mail, f"{type(error).__name__}: {error}")
         return False
+    except Exception as error:
+        # One mail that cannot be written must not keep the others waiting, nor be tried for ever.
+        logger.exception("a mail cannot be written", extra={"mail": mail.pk, "kind": mail.kind})
+        _failed(mail, f"{type(error).__name__}: {error}")
+        return False
     crash_point("notifications.mail.sent")
     Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=timezone.now(), error="")
     return True

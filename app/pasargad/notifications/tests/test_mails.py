@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import mail
@@ -13,10 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 from testing.factories import BUYER, make_order, make_variant
 
+from pasargad.notifications import services
 from pasargad.notifications.models import Mail
 from pasargad.notifications.services import mail_queue, mail_send, mails_send_due
 from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_lock, order_paid
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -120,3 +123,30 @@ def test_who_collects_an_order_is_told_where(db, settings):
     for text in (sent.body, sent.alternatives[0][0]):
         assert settings.BUSINESS.address.street in text.partition("Pick it up here")[2].partition("</td>")[0]
         assert "Shipping" not in text
+
+
+def test_a_mail_that_cannot_be_written_keeps_no_other_and_is_given_up_loudly(queued, monkeypatch, settings, caplog):
+    bad = Mail.objects.create(kind="order_shipped", key=queued.key, recipient="b@example.org", next_attempt_at=LONG_AGO)
+    write = services.content_of
+
+    def content_of(found: Mail):
+        if found.pk == bad.pk:
+            raise KeyError("a template asks for what is not there")
+        return write(found)
+
+    monkeypatch.setattr(services, "content_of", content_of)
+    due = Mail.objects.filter(pk=queued.pk)
+    due.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    assert mails_send_due() == 1
+    assert [message.to for message in mail.outbox] == [[queued.recipient]]
+    bad.refresh_from_db()
+    assert (bad.state, bad.attempts) == ("pending", 1) and "KeyError" in bad.error
+    assert bad.next_attempt_at > timezone.now()
+    assert "a mail cannot be written" in caplog.text
+
+    for _ in range(settings.MAIL_DELIVERY.max_attempts - 1):
+        due_now()
+        assert mails_send_due() == 0
+    bad.refresh_from_db()
+    assert (bad.state, bad.attempts) == ("given_up", settings.MAIL_DELIVERY.max_attempts)
+    assert "mail given up" in caplog.text and "could not be sent" in mail.outbox[-1].subject
