@@ -332,7 +332,7 @@ def read_storage(env: Env) -> Storage:
 
 @dataclass(frozen=True)
 class RateLimits:
-    """How often one client address may do what costs us something."""
+    """How often one client (an IPv4 address, a /64 of IPv6) may do what costs us something."""
 
     enabled: bool
     trusted_proxies: int

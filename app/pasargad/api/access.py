@@ -13,7 +13,7 @@ from config.env import Rate
 from pasargad.accounts import second_factor
 from pasargad.audit.acting import Actor
 from pasargad.cart.selectors import cart_by_token
-from pasargad.clients import client_address
+from pasargad.clients import limit_subject
 from pasargad.limits import Count, count
 from pasargad.orders.models import Order
 from pasargad.orders.selectors import order_by_token
@@ -69,7 +69,7 @@ def identify(request: HttpRequest, operation: Operation) -> Who:
         kind, _space, text = given.partition(" ")
         key = key_find(text.strip()) if kind.lower() == "bearer" else None
         if key is None:
-            wrong = count("api_wrong_key", client_address(request), settings.RATE_LIMITS.login)
+            wrong = count("api_wrong_key", limit_subject(request), settings.RATE_LIMITS.login)
             if wrong and wrong.exceeded:
                 raise Problem("too-many", headers={"Retry-After": str(wrong.reset)})
             raise Problem("unauthenticated", "This key is unknown, or it has ended.", headers=CHALLENGE)
@@ -82,14 +82,14 @@ def identify(request: HttpRequest, operation: Operation) -> Who:
 
 
 def count_request(request: HttpRequest, operation: Operation, who: Who) -> Count | None:
-    """Count a request of a key, an account or an address; raises Problem when it is one too many."""
+    """Count a request of a key, an account or a client; raises Problem when it is one too many."""
     if who.key:
         found = count("api_key", who.identity, Rate(who.key.per_minute, 60))
     elif who.user:
         found = count("api_user", who.identity, SESSION_RATE)
     else:
         rate = getattr(settings.RATE_LIMITS, operation.limit)
-        found = count(f"api_{operation.limit}", client_address(request), rate)
+        found = count(f"api_{operation.limit}", limit_subject(request), rate)
     if found and found.exceeded:
         raise Problem("too-many", headers={**limit_headers(found), "Retry-After": str(found.reset)})
     return found

@@ -1,4 +1,4 @@
-"""Rate limits for one client address, counted in Redis; when Redis is away, nobody is refused."""
+"""Rate limits for one client, counted in Redis; when Redis is away, nobody is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from config.env import Rate
-from pasargad.clients import client_address
+from pasargad.clients import limit_subject
 from pasargad.limits import count
 
 View = Callable[..., HttpResponse]
@@ -19,7 +19,7 @@ View = Callable[..., HttpResponse]
 
 def too_many(request: HttpRequest, name: str, rate: Rate) -> int:
     """Count this request; returns 0, or in how many seconds the next one is welcome."""
-    found = count(name, client_address(request), rate)
+    found = count(name, limit_subject(request), rate)
     return found.reset if found and found.exceeded else 0
 
 

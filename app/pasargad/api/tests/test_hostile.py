@@ -236,6 +236,20 @@ def test_requests_are_counted_by_key_and_by_address(settings):
 
 
 @pytest.mark.django_db
+def test_addresses_of_one_line_of_ipv6_count_together(settings):
+    few = Rate(2, 60)
+    settings.RATE_LIMITS = replace(settings.RATE_LIMITS, enabled=True, search=few, login=few, trusted_proxies=1)
+    wrong = {"Authorization": "Bearer pp_000000000000_" + "x" * 43}
+
+    def ask(address: str, **headers: str) -> int:
+        return Api({"X-Forwarded-For": address, **headers}).get("/products").status_code
+
+    assert [ask(f"2001:db8:0:1::{number}") for number in range(3)] == [200, 200, 429]
+    assert [ask(f"2001:db8:0:1::{number}", **wrong) for number in range(3)] == [401, 401, 429]
+    assert ask("2001:db8:0:2::1") == 200
+
+
+@pytest.mark.django_db
 def test_a_change_of_something_older_is_refused():
     product = make_variant().product
     api = with_key(Scope.PRODUCTS_WRITE)

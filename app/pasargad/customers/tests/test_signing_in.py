@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
 from django.conf import settings as live
 from django.contrib.auth.hashers import identify_hasher
@@ -152,6 +154,17 @@ def test_too_many_attempts_are_refused_and_counted_beside_the_other_limits(clien
     assert "Too many failed" in sign_in(client).content.decode(), "the right password does not help now"
     assert any("allauth" in key for key in caches["limits"].keys("*"))
     assert not any("allauth" in key for key in caches["default"].keys("*"))
+
+
+def test_attempts_from_one_line_of_ipv6_count_together(rf, settings):
+    """The library counts whom every other limit counts."""
+    settings.RATE_LIMITS = replace(settings.RATE_LIMITS, trusted_proxies=1)
+
+    def counted(address: str) -> str:
+        return ratelimit.get_ip(rf.post("/account/login/", headers={"X-Forwarded-For": address}))
+
+    assert counted("2001:db8:0:1::1") == counted("2001:db8:0:1:ffff::2") != counted("2001:db8:0:2::1")
+    assert counted("::ffff:203.0.113.1") == counted("203.0.113.1") != counted("::ffff:203.0.113.2")
 
 
 def test_people_sign_in_while_redis_is_away(client, settings):

@@ -264,6 +264,10 @@ def test_limits_refuse_one_client_and_not_another(client, settings):
     # What a client claims in front of our proxy's word changes nothing.
     assert ask("10.9.9.9, 203.0.113.1") == 429
     assert ask("203.0.113.2") == 303
+    # Who has one address of IPv6 has all of its /64.
+    assert [ask(f"2001:db8:0:1::{number}") for number in range(4)] == [303, 303, 303, 429]
+    assert ask("2001:db8:0:2::1") == 303
+    assert ask("::ffff:203.0.113.1") == 429 and ask("::ffff:203.0.113.3") == 303
 
 
 def test_without_redis_nobody_is_refused_and_pages_work(client, settings):
