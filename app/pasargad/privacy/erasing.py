@@ -13,6 +13,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from pasargad.accounts.models import User
+from pasargad.audit.acting import Actor
+from pasargad.audit.services import audit_record
 from pasargad.cart.models import Cart
 from pasargad.orders.models import ERASED_EMAIL, Order, Status
 from pasargad.orders.return_models import ReturnRequest, ReturnState
@@ -20,7 +22,7 @@ from pasargad.payments.models import Dispute, PaymentAttempt, Refund
 from pasargad.reviews.models import Review
 from pasargad.reviews.services import review_delete
 
-from .register import Entry, Person, person, register, rows_of
+from .register import Entry, Person, guest, person, register, rows_of
 
 logger = logging.getLogger(__name__)
 DONE = (Status.DELIVERED, Status.EXPIRED, Status.CANCELLED, Status.REFUNDED)
@@ -40,7 +42,7 @@ class ErasureRefused(Exception):
 
 def erasure_obstacles(user: User) -> list[str]:
     """Say why an account cannot be erased yet; nothing: it can."""
-    return _obstacles(user, person(user))
+    return [*_rank(user), *_obstacles(person(user))]
 
 
 def account_erase(user_id: int) -> None:
@@ -52,26 +54,54 @@ def account_erase(user_id: int) -> None:
         list(Cart.objects.select_for_update().filter(user_id=user_id))
         user = User.objects.select_for_update().get(pk=user_id)
         who = person(user)
-        list(Order.objects.select_for_update().filter(pk__in=who.order_ids).order_by("pk"))
-        if reasons := _obstacles(user, who):
+        _lock_orders(who)
+        if reasons := [*_rank(user), *_obstacles(who)]:
             raise ErasureRefused(reasons)
         for session in UserSession.objects.filter(user=user):
             session.end()
-        for pk in rows_of(register()[Review._meta.label], who).values_list("pk", flat=True):
-            review_delete(pk)
-        # Orders come last: everything else is found by them, and Redemption by their numbers alone.
-        for entry in sorted(register().values(), key=lambda entry: entry.label == Order._meta.label):
-            _erase(entry, who)
+        _erase_rows(who)
         in_logs = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
         in_logs.update(object_repr="-", change_message="")
         user.delete()
     logger.info("account erased", extra={"user": user_id, "orders": len(who.order_ids)})
 
 
-def _obstacles(user: User, who: Person) -> list[str]:
+def guest_erase(email: str, *, actor: Actor) -> int:
+    """Erase somebody without an account: guest orders with this address, and mails to it; returns how many orders.
+
+    What was erased is in the audit log by the orders' numbers, which name nobody. Raises NoGuest and ErasureRefused.
+    """
+    with transaction.atomic():
+        who = guest(email)
+        _lock_orders(who)
+        if reasons := _obstacles(who):
+            raise ErasureRefused(reasons)
+        numbers = list(Order.objects.filter(pk__in=who.order_ids).order_by("pk").values_list("number", flat=True))
+        _erase_rows(who)
+        audit_record("erased a guest", target_type=Order._meta.label_lower, changes={"orders": [numbers, None]},
+                     actor=actor)  # fmt: skip
+    logger.info("guest erased", extra={"orders": len(numbers)})
+    return len(numbers)
+
+
+def _lock_orders(who: Person) -> None:
+    list(Order.objects.select_for_update().filter(pk__in=who.order_ids).order_by("pk"))
+
+
+def _erase_rows(who: Person) -> None:
+    for pk in rows_of(register()[Review._meta.label], who).values_list("pk", flat=True):
+        review_delete(pk)
+    # Orders come last: everything else is found by them, and Redemption by their numbers alone.
+    for entry in sorted(register().values(), key=lambda entry: entry.label == Order._meta.label):
+        _erase(entry, who)
+
+
+def _rank(user: User) -> list[str]:
+    return [_("This is an account of staff. Another member of staff has to end it.")] if user.is_staff else []
+
+
+def _obstacles(who: Person) -> list[str]:
     reasons = []
-    if user.is_staff:
-        reasons.append(_("This is an account of staff. Another member of staff has to end it."))
     under_way = Order.objects.filter(pk__in=who.order_ids).exclude(status__in=DONE)
     coming_back = ReturnRequest.objects.filter(order__in=who.order_ids, state__in=OPEN_RETURNS)
     for text, numbers in (

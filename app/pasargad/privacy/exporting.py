@@ -12,15 +12,24 @@ from django.utils import timezone
 
 from pasargad.accounts.models import User
 
-from .register import Entry, Person, person, register, rows_of
+from .register import Entry, Person, guest, person, register, rows_of
 
 BATCH = 500
 
 
 def export_of(user: User) -> Iterator[str]:
-    """Yield the file: one list for each model that has rows of this person, secrets left out."""
-    who = person(user)
-    head = {"shop": settings.SITE_URL, "made_at": timezone.now(), "account": user.email}
+    """Yield the file of an account's owner."""
+    return _file(person(user), {"account": user.email})
+
+
+def export_of_guest(email: str) -> Iterator[str]:
+    """Yield the file of somebody without an account; raises NoGuest."""
+    return _file(guest(email), {"guest": email})
+
+
+def _file(who: Person, name: dict[str, str]) -> Iterator[str]:
+    """Yield one list for each model that has rows of this person, secrets left out."""
+    head = {"shop": settings.SITE_URL, "made_at": timezone.now(), **name}
     yield json.dumps(head, cls=DjangoJSONEncoder)[:-1] + ', "data": {'
     first = True
     for entry in register().values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pasargad.accounts.models import User
 from pasargad.accounts.selectors import verified_emails
 from pasargad.cart.models import Cart
 from pasargad.notifications.selectors import mails_to
+from pasargad.orders.models import ERASED_EMAIL, Order
 from pasargad.orders.selectors import orders_of
 from pasargad.payments.models import PaymentAttempt
 
@@ -53,13 +54,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything by which rows are known to be somebody's, read once."""
+    """Everything by which rows are known to be somebody's, read once; a guest has no `user_id`."""
 
-    user_id: int
+    user_id: int | None
     emails: tuple[str, ...]
     order_ids: tuple[int, ...]
     intents: tuple[str, ...]
-    mailed_about: tuple[str, ...]
+    mailed_about: tuple[str, ...] = ()
+
+
+class NoGuest(Exception):
+    """The text is for staff."""
 
 
 @cache
@@ -77,12 +82,11 @@ def person(user: User) -> Person:
     """Read what belongs to an account; guest orders count only with a mail address that the person has proved."""
     emails = verified_emails(user)
     orders = tuple(orders_of(user.pk, emails).values_list("pk", flat=True))
-    intents = PaymentAttempt.objects.filter(order__in=orders, intent_id__isnull=False)
     return Person(
         user_id=user.pk,
         emails=tuple(emails),
         order_ids=orders,
-        intents=tuple(str(found) for found in intents.values_list("intent_id", flat=True)),
+        intents=_intents(orders),
         mailed_about=(
             f"user-{user.pk}",
             *(f"address-{pk}" for pk in EmailAddress.objects.filter(user=user).values_list("pk", flat=True)),
@@ -91,12 +95,32 @@ def person(user: User) -> Person:
     )
 
 
+def guest(email: str) -> Person:
+    """Read what belongs to a mail address without an account; that it is the person's, staff have made sure of.
+
+    Raises NoGuest where there is nothing, and where an account has proved the address: its owner needs nobody's help.
+    """
+    email = email.strip()
+    if EmailAddress.objects.filter(email__iexact=email, verified=True).exists():
+        raise NoGuest(f"{email} belongs to an account: its owner exports and erases on the account's page Privacy.")
+    orders = tuple(Order.objects.filter(user=None, email__iexact=email).order_by("pk").values_list("pk", flat=True))
+    if email == ERASED_EMAIL or not (orders or mails_to(recipients=[email], order_ids=()).exists()):
+        raise NoGuest(f"Nothing is kept of a guest {email}.")
+    return Person(user_id=None, emails=(email,), order_ids=orders, intents=_intents(orders))
+
+
+def _intents(order_ids: Collection[int]) -> tuple[str, ...]:
+    found = PaymentAttempt.objects.filter(order__in=order_ids, intent_id__isnull=False)
+    return tuple(str(intent) for intent in found.values_list("intent_id", flat=True))
+
+
 def rows_of(entry: Entry, who: Person) -> QuerySet[Any]:
     """Return the rows of a model that belong to a person."""
     rows: QuerySet[Any] = entry.model._default_manager.all()
     kind, _separator, path = entry.whose.partition(":")
     if kind == "user":
-        return rows.filter(**{path: who.user_id})
+        # Rows without an account are not the guest's: they are all guests'.
+        return rows.none() if who.user_id is None else rows.filter(**{path: who.user_id})
     if kind == "order":
         return rows.filter(**{f"{path}__in": who.order_ids})
     if kind == "reference":
