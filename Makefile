@@ -29,7 +29,7 @@ lock: setup ## Resolve requirements/*.in into hashed *.txt and install them (UPG
 
 messages: ## Collect the words of the shop for its translations, and compile what was translated
 	@bin/setup --tests
-	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py makemessages --locale fa --add-location file \
+	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py makemessages --all --add-location file \
 		--no-obsolete --ignore tests --ignore testing --ignore staticfiles
 	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py compilemessages
 

@@ -15,7 +15,8 @@ import pytest
 from tests.environments import ROOT
 
 APP = ROOT / "app"
-LANGUAGES = ["fa"]
+# Every language but the one that the words are written in has a directory; settings say the same (a test below).
+LANGUAGES = sorted(path.name for path in (APP / "locale").iterdir())
 # Where shoppers read; the staff's pages and the programs' documentation are not theirs.
 READ_BY_SHOPPERS = ("storefront", "customers", "notifications", "reminders")
 SPOKEN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title", "data-less", "data-more", "data-not-loaded"}
@@ -52,12 +53,24 @@ def words(tmp_path_factory: pytest.TempPathFactory, files: list[Path]) -> Path:
             shutil.copy(path, copy / path.relative_to(APP))
     (copy / "locale").mkdir()
     done = run(
-        *(ROOT / ".venv/bin/python", "manage.py", "makemessages", "--locale", "fa", "--keep-pot"),
+        *(ROOT / ".venv/bin/python", "manage.py", "makemessages", "--locale", LANGUAGES[0], "--keep-pot"),
         directory=copy,
         DJANGO_SETTINGS_MODULE="config.settings.build",
     )
     assert done.returncode == 0, done.stderr
     return copy / "locale" / "django.pot"
+
+
+def test_the_shop_speaks_what_it_has_words_for() -> None:
+    """The setting LANGUAGES is the one list: what may be chosen is read from it, and each has its translations."""
+    told = run(
+        *(ROOT / ".venv/bin/python", "-c", "from django.conf import settings; print(*dict(settings.LANGUAGES))"),
+        directory=APP,
+        DJANGO_SETTINGS_MODULE="config.settings.build",
+    )
+    assert sorted(told.stdout.split()) == sorted(["en", *LANGUAGES]), told.stderr
+    chosen = (APP / "config" / "settings" / "from_environment.py").read_text()
+    assert "choices=[code for code, _name in _languages]" in chosen
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

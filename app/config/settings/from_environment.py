@@ -11,6 +11,7 @@ from config.env import env
 
 from .accounts import SOCIAL_LOGINS
 from .base import CONTENT_SECURITY_POLICY, MANIFEST_STATICFILES, SILENCED_SYSTEM_CHECKS
+from .base import LANGUAGES as _languages
 
 env.begin("core")
 env.text("DJANGO_SETTINGS_MODULE", "config.settings.production on a server", pattern=r"config\.settings\.\w+")
@@ -27,7 +28,7 @@ SECRET_KEY_FALLBACKS = env.items(
 )
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "host names answered to", pattern=r"[A-Za-z0-9.:\[\]-]+")
 SITE_URL = env.url("SITE_URL", "the shop's public address, for links in mails", schemes=["https", "http"]).rstrip("/")
-LANGUAGE_CODE = env.text("LANGUAGE_CODE", "language of the shop", choices=["en", "fa"])
+LANGUAGE_CODE = env.text("LANGUAGE_CODE", "language of the shop", choices=[code for code, _name in _languages])
 TIME_ZONE = env.text("TIME_ZONE", "for dates shown to people, for example Europe/Berlin", pattern=r"[A-Za-z0-9_+/-]+")
 STATIC_URL = env.url("STATIC_URL", "address of static files: /static/ or a CDN", schemes=["https"], path=True)
 MEDIA_URL = env.url("MEDIA_URL", "address of uploads on the local disk", schemes=["https"], path=True)
