@@ -104,7 +104,7 @@ class PointOnly(Given):
 
 class QuoteWanted(Given):
     delivery: Annotated[PlaceOnly | PointOnly, Field(discriminator="kind")]
-    email: Mail | None = Field(None, description="Some coupons depend on who buys")
+    email: Mail | None = Field(None, description="Taken and not used: no price depends on it")
 
 
 class OrderToPlace(Given):

@@ -125,7 +125,7 @@ def cart(found: Cart) -> answers.CartShown:
     lines = cart_lines(found)
     shown = [cart_line(line) for line in lines]
     subtotal = sum(line.total.minor for line in shown)
-    quote = quote_lines(lines, Wish(), coupon=found.coupon_code, shopper=shopper_of(found, "")) if lines else None
+    quote = quote_lines(lines, Wish(), coupon=found.coupon_code, shopper=shopper_of(found)) if lines else None
     return answers.CartShown(
         lines=shown,
         pieces=sum(line.quantity for line in shown),

@@ -82,17 +82,19 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int, 
         except Cart.DoesNotExist as error:
             raise CartChanged(gettext("Your cart has moved into your account. Please look at it again.")) from error
         customer = customer_key(held.account_email or buyer.email)
-        known, has_ordered = order_earlier(full_key, customer)
+        # A guest's price depends on nothing that the typed address could tell: the refusal would tell it on.
+        is_guest = held.user_id is None
+        known, has_ordered = order_earlier(full_key, "" if is_guest else customer)
         if known:
             return _same_order(known, buyer)
         lines = list(
             CartLine.objects.filter(cart=cart).select_related("variant__product__category").order_by("variant_id")
         )
         _require_sellable(lines)
-        shopper = Shopper(customer, logged_in=held.user_id is not None, has_ordered=has_ordered)
+        shopper = Shopper() if is_guest else Shopper(customer, logged_in=True, has_ordered=has_ordered)
         quote = quote_lines(lines, buyer.wish, coupon=held.coupon_code, shopper=shopper)
         _require_agreed(quote, agreed_total_minor)
-        order = _create(buyer, full_key, quote, shopper, held.user_id, language)
+        order = _create(buyer, full_key, quote, customer, held.user_id, language)
         OrderLine.objects.bulk_create(
             frozen_line(order, line, price) for line, price in zip(lines, quote.price.lines, strict=True)
         )
@@ -211,7 +213,7 @@ def _require_agreed(quote: Quote, agreed_total_minor: int) -> None:
         raise OrderRefused(text % {"least": least})
 
 
-def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int | None, language: str) -> Order:
+def _create(buyer: Buyer, key: str, quote: Quote, customer: str, user_id: int | None, language: str) -> Order:
     typed = asdict(buyer)
     del typed["method"], typed["point"]
     return Order.objects.create(
@@ -220,7 +222,7 @@ def _create(buyer: Buyer, key: str, quote: Quote, shopper: Shopper, user_id: int
         idempotency_key=key,
         request_digest=buyer.digest,
         user_id=user_id,
-        customer_key=shopper.customer_key,
+        customer_key=customer,
         language=language,
         **typed,
         **frozen_price(quote),
@@ -236,6 +238,10 @@ def _redeem(order: Order, quote: Quote, customer: str) -> None:
         if error.reason == Refusal.USED_BY_YOU and not quote.coupon:
             text = gettext("An offer for first orders was used already. Please look at the new total.")
             raise CartChanged(text) from error
+        if order.user_id is None:
+            # The same words for every reason: whether this address used the coupon before is nobody else's business.
+            text = gettext("The coupon %(code)s cannot be used for this order. Please remove it and order without it.")
+            raise CouponGone(text % {"code": quote.coupon}) from error
         raise CouponGone(say(error.reason, quote.coupon, None, settings.SHOP.currency)) from error
 
 

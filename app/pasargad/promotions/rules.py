@@ -47,7 +47,7 @@ class Goods:
 
 @dataclass(frozen=True)
 class Shopper:
-    """Who buys, as far as it is known; `has_ordered` is about orders that were not given up."""
+    """Who buys, as far as it is proved: a guest is nobody known. `has_ordered` leaves out orders that were given up."""
 
     customer_key: str = ""
     logged_in: bool = False
@@ -86,6 +86,15 @@ class Offer:
         """Nobody has two first orders, also not two at the same moment."""
         return 1 if self.first_order_only else self.per_customer_limit
 
+    @property
+    def needs_account(self) -> bool:
+        """Whether it is open only to who proved a mail address, by signing in (docs/decisions/prices.md).
+
+        What a typed address decided would tell everybody whether its owner has bought here. A coupon with a limit for
+        each customer is counted when it is used; a campaign, which nobody can leave out, cannot be.
+        """
+        return self.logged_in_only or self.first_order_only or (self.per_customer_limit is not None and not self.code)
+
     def covers(self, goods: Goods) -> bool:
         if not self.products and not self.categories:
             return True
@@ -112,7 +121,7 @@ def refusal(offer: Offer, shopper: Shopper, subtotal: int, now: datetime) -> Ref
         (offer.starts_at is not None and now < offer.starts_at, Refusal.NOT_YET),
         (offer.ends_at is not None and now >= offer.ends_at, Refusal.OVER),
         (offer.left is not None and offer.left <= 0, Refusal.USED_UP),
-        (offer.logged_in_only and not shopper.logged_in, Refusal.LOG_IN),
+        (offer.needs_account and not shopper.logged_in, Refusal.LOG_IN),
         (offer.first_order_only and shopper.has_ordered, Refusal.FIRST_ORDER),
         (offer.customer_limit is not None and offer.used_by_customer >= offer.customer_limit, Refusal.USED_BY_YOU),
         (subtotal < offer.minimum_minor, Refusal.MINIMUM),

@@ -123,7 +123,7 @@ def _set(call: Call, quantity: int) -> answers.CartShown:
     refusals=True,
 )
 def cart_coupon_take(call: Call) -> answers.CartShown:
-    if refused := coupon_take(call.cart, call.body.code, shopper_of(call.cart, ""), Wish()):
+    if refused := coupon_take(call.cart, call.body.code, shopper_of(call.cart), Wish()):
         raise Problem("refused", refused)
     return showing.cart(call.cart)
 
@@ -163,5 +163,5 @@ def cart_quote(call: Call) -> answers.QuoteShown:
         wish = Wish("shipping", Destination(wanted.country, wanted.state, wanted.zip), wanted.method)
     else:
         wish = Wish("pickup", point=wanted.point)
-    shopper = shopper_of(call.cart, body.email or "")
-    return showing.quote(quote_lines(lines, wish, coupon=call.cart.coupon_code, shopper=shopper))
+    found = quote_lines(lines, wish, coupon=call.cart.coupon_code, shopper=shopper_of(call.cart))
+    return showing.quote(found)

@@ -166,7 +166,9 @@ def test_one_customer_at_once_in_many_carts_with_many_coupons_of_one_promotion()
 @pytest.mark.django_db(transaction=True)
 def test_two_first_orders_at_once_are_one():
     make_promotion(first_order_only=True, is_automatic=True)
-    carts = [cart_with("") for _ in range(8)]
+    # An account has one cart; two accounts of one mailbox meet.
+    users = [get_user_model().objects.create_user(f"ada+{number}@example.org") for number in range(8)]
+    carts = [cart_with("", user=user) for user in users]
     raised = at_once([lambda cart=cart: place(cart, agreed=agreed_with_coupon()) for cart in carts])
     assert sum(error is None for error in raised) == 1
     assert Order.objects.filter(discount_minor__gt=0).count() == 1

@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 def why(shopper: Shopper | None = None, subtotal: int = 1000, **fields):
-    return refusal(Offer(1, "O", "percentage", **fields), shopper or Shopper("ada"), subtotal, NOW)
+    return refusal(Offer(1, "O", "percentage", **fields), shopper or Shopper("ada", logged_in=True), subtotal, NOW)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,6 @@ def why(shopper: Shopper | None = None, subtotal: int = 1000, **fields):
         ({"ends_at": NOW}, Refusal.OVER),
         ({"left": 0}, Refusal.USED_UP),
         ({"left": 1}, None),
-        ({"logged_in_only": True}, Refusal.LOG_IN),
         ({"minimum_minor": 1001}, Refusal.MINIMUM),
         ({"minimum_minor": 1000}, None),
         ({"per_customer_limit": 2, "used_by_customer": 1}, None),
@@ -40,11 +39,26 @@ def test_a_promotion_says_why_it_is_closed(fields, reason):
 
 
 def test_a_first_order_is_the_first_and_only_one():
-    assert why(Shopper("ada", has_ordered=True), first_order_only=True) == Refusal.FIRST_ORDER
+    known = Shopper("ada", logged_in=True, has_ordered=True)
+    assert why(known, first_order_only=True) == Refusal.FIRST_ORDER
     assert why(first_order_only=True) is None
     # Two orders at once: the second finds the first one's use, although that order is not paid yet.
     assert why(first_order_only=True, used_by_customer=1) == Refusal.USED_BY_YOU
-    assert why(Shopper("ada", logged_in=True), logged_in_only=True) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"logged_in_only": True}, Refusal.LOG_IN),
+        ({"first_order_only": True}, Refusal.LOG_IN),
+        ({"first_order_only": True, "code": "FIRST"}, Refusal.LOG_IN),
+        ({"per_customer_limit": 1}, Refusal.LOG_IN),
+        ({"per_customer_limit": 1, "code": "ONCE"}, None),
+    ],
+)
+def test_what_depends_on_who_buys_asks_guests_to_log_in(fields, reason):
+    assert why(Shopper(), **fields) == reason
+    assert why(**fields) is None
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def cart_page(
     view = view or cart_view(lines)
     quote = None
     if found and lines:
-        quote = quote_view(quote_lines(lines, Wish(), coupon=found.coupon_code, shopper=shopper_of(found, "")))
+        quote = quote_view(quote_lines(lines, Wish(), coupon=found.coupon_code, shopper=shopper_of(found)))
     context = {
         "cart": view,
         "quote": quote,

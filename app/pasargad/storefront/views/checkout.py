@@ -105,8 +105,7 @@ def _coupon_typed(request: HttpRequest, cart: Cart, *, required: bool = False) -
     typed = request.POST.get("coupon", "")
     if not typed.strip():
         return gettext("Please type a coupon code.") if required else ""
-    shopper = shopper_of(cart, request.POST.get("email", ""))
-    return coupon_take(cart, typed, shopper, wish_of(request.POST, countries_served()))
+    return coupon_take(cart, typed, shopper_of(cart), wish_of(request.POST, countries_served()))
 
 
 def _page(
@@ -122,9 +121,8 @@ def _page(
     """Show the form with the price as it is now, which is the price that pressing the button agrees to."""
     countries = countries_served()
     lines = cart_lines(cart)
-    shopper = shopper_of(cart, str(typed.get("email", "")))
     coupon = cart.coupon_code if cart else ""
-    found = quote_lines(lines, wish_of(typed, countries), coupon=coupon, shopper=shopper)
+    found = quote_lines(lines, wish_of(typed, countries), coupon=coupon, shopper=shopper_of(cart))
     if form is None:
         form = _unbound(typed, countries)
     if form.is_bound:

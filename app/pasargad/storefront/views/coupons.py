@@ -31,7 +31,7 @@ def cart_coupon(request: HttpRequest) -> HttpResponse:
         cart_coupon_set(found, "")
         return see_other_url("cart", done="coupon_removed")
     typed = request.POST.get("coupon", "")
-    refused = coupon_take(found, typed, shopper_of(found, ""), Wish())
+    refused = coupon_take(found, typed, shopper_of(found), Wish())
     if refused:
         return cart_page(request, found, coupon_typed=typed[:60], coupon_errors=[refused], status=422)
     return see_other_url("cart", done="coupon")
