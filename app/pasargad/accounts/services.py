@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import ngettext
 
 from .exceptions import AddressRefused
@@ -89,8 +89,7 @@ def address_save(user: User, values: Mapping[str, str], *, address_id: int | Non
     Raises AddressRefused when there are too many, Address.DoesNotExist for somebody else's.
     """
     with transaction.atomic():
-        _lock(user)
-        known = Address.objects.filter(user=user)
+        known = _lock(user)
         if address_id is None:
             if known.count() >= MOST_ADDRESSES:
                 text = ngettext(
@@ -111,11 +110,21 @@ def address_save(user: User, values: Mapping[str, str], *, address_id: int | Non
     return address
 
 
+def address_keep(user: User, values: Mapping[str, str]) -> bool:
+    """Save an address that a parcel goes to, if it is new and there is room; returns whether it was saved."""
+    with transaction.atomic():
+        known = _lock(user)
+        typed = {field: values.get(field, "") for field in ADDRESS_FIELDS}
+        if known.filter(**typed).exists() or known.count() >= MOST_ADDRESSES:
+            return False
+        address_save(user, typed, default=False)
+    return True
+
+
 def address_default(user: User, address_id: int) -> None:
     """Make one of the person's addresses the default; raises Address.DoesNotExist for somebody else's."""
     with transaction.atomic():
-        _lock(user)
-        known = Address.objects.filter(user=user)
+        known = _lock(user)
         address = known.get(pk=address_id)
         known.exclude(pk=address.pk).update(is_default=False)
         known.filter(pk=address.pk).update(is_default=True)
@@ -124,14 +133,14 @@ def address_default(user: User, address_id: int) -> None:
 def address_delete(user: User, address_id: int) -> None:
     """Delete one of the person's addresses; the newest that is left becomes the default where that was it."""
     with transaction.atomic():
-        _lock(user)
-        known = Address.objects.filter(user=user)
+        known = _lock(user)
         address = known.get(pk=address_id)
         address.delete()
         if address.is_default and (next_one := known.first()):
             known.filter(pk=next_one.pk).update(is_default=True)
 
 
-def _lock(user: User) -> None:
-    """Lock the account, so that two tabs change its address book one after the other."""
+def _lock(user: User) -> QuerySet[Address]:
+    """Lock the account, so that two tabs change its address book one after the other; returns the book."""
     User.objects.select_for_update().get(pk=user.pk)
+    return Address.objects.filter(user=user)

@@ -88,6 +88,8 @@ class CheckoutForm(AccessibleForm):
     country = forms.ChoiceField(
         label=_("Country"), required=False, widget=forms.Select(attrs={"autocomplete": "country"})
     )
+    # Asked only of who has an address book.
+    save_address = forms.BooleanField(label=_("Save this address in my address book"), required=False)
     # Which of these there are depends on the rest of the form: placing the order refuses what cannot be had.
     method = forms.CharField(required=False, max_length=20)
     point = forms.CharField(required=False, max_length=20)

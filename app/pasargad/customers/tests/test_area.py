@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.test import Client
 from testing.factories import BUYER, make_order, make_variant
 from testing.people import make_user, sign_in
+from testing.shopper import ADDRESS, form_with
 
 from pasargad.accounts import services
 from pasargad.accounts.exceptions import AddressRefused
@@ -138,9 +141,44 @@ def test_checkout_starts_with_what_is_known_and_offers_the_rest(client, ada):
         assert "7 Secret Way" not in text and 'value="1 Engine Street"' in text
 
 
+def order(client: Client, **changes: str) -> Any:
+    """Fill in the form of the checkout as a browser does."""
+    client.post("/cart/add/", {"variant": make_variant().sku, "quantity": "1"})
+    form = form_with(page(client, "/checkout/"), "idempotency_key")
+    return client.post("/checkout/", {**form.values, **ADDRESS, **changes})
+
+
+def test_checkout_saves_an_address_once_where_that_is_wanted(client, ada):
+    assert order(client).status_code == 303 and not Address.objects.exists()
+    # What is wanted is still wanted when the form comes again.
+    again = order(client, save_address="on", zip="")
+    assert again.status_code == 422 and re.search(r'name="save_address"[^>]* checked', again.content.decode())
+    assert not Address.objects.exists()
+    for _ in range(2):
+        assert order(client, save_address="on").status_code == 303
+    saved = Address.objects.get()
+    assert (saved.user, saved.street, saved.country) == (ada, ADDRESS["street"], ADDRESS["country"])
+    assert saved.is_default
+    order(client, save_address="on", street="9 Loom Lane")
+    assert list(Address.objects.values_list("street", "is_default")) == [
+        (ADDRESS["street"], True),
+        ("9 Loom Lane", False),
+    ]
+    order(client, save_address="on", delivery="pickup", street="Not sent there")
+    assert Address.objects.count() == 2 and Order.objects.count() == 5
+
+
+def test_a_full_address_book_takes_no_more_and_the_order_is_placed(client, ada, monkeypatch):
+    services.address_save(ada, TYPED, default=True)
+    monkeypatch.setattr(services, "MOST_ADDRESSES", 1)
+    assert order(client, save_address="on", street="9 Loom Lane").status_code == 303
+    assert Address.objects.get().street == TYPED["street"] and Order.objects.exists()
+
+
 def test_a_guest_s_checkout_knows_nothing(client):
     client.post("/cart/add/", {"variant": make_variant().sku, "quantity": "1"})
     assert "address book" not in page(client, "/checkout/")
+    assert order(client, save_address="on").status_code == 303 and not Address.objects.exists()
 
 
 def test_shared_pages_are_the_same_for_whoever_is_signed_in(client, ada):

@@ -28,7 +28,7 @@ from ..forms import CheckoutForm, fresh_key
 from ..limits import limited
 from ..presenting import cart_view, quote_view
 from ..redirects import see_other
-from .known import address_choices, known_details
+from .known import address_choices, address_note, known_details, may_save_address
 from .paying import to_payment
 from .wishes import wish_of
 
@@ -63,6 +63,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         # The lock timeout: nothing was written, and the same key may try again.
         busy = gettext("Many people are buying the same goods right now. Please press the button again.")
         return _page(request, found, request.POST, form=form, problems=[busy], status=503)
+    address_note(request, data)
     response = to_payment(order)
     remember_cart(response, found, 0)
     return response
@@ -142,6 +143,7 @@ def _page(
         "coupon_errors": coupon_errors or [],
         "coupon_typed": str(typed.get("coupon", ""))[:60],
         "address_choices": address_choices(request),
+        "may_save_address": may_save_address(request),
     }
     return render(request, "storefront/checkout.html", context, status=status)
 

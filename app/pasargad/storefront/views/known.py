@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpRequest
 from django.urls import reverse
 
 from pasargad.accounts.models import Address
 from pasargad.accounts.selectors import addresses_of
-from pasargad.accounts.services import ADDRESS_FIELDS
+from pasargad.accounts.services import ADDRESS_FIELDS, MOST_ADDRESSES, address_keep
+from pasargad.orders.models import Delivery
 
 from ..presenting import Choice
 
@@ -21,6 +25,19 @@ def known_details(request: HttpRequest) -> dict[str, str]:
     if address := _chosen(request, addresses_of(user)):
         found |= {name: getattr(address, name) for name in ADDRESS_FIELDS}
     return found
+
+
+def may_save_address(request: HttpRequest) -> bool:
+    """Whether there is an address book with room for one more."""
+    user = request.user
+    return user.is_authenticated and len(addresses_of(user)) < MOST_ADDRESSES
+
+
+def address_note(request: HttpRequest, typed: Mapping[str, Any]) -> None:
+    """Save the address of a checkout form in the book, where that was asked for and the goods are sent there."""
+    user = request.user
+    if user.is_authenticated and typed["save_address"] and typed["delivery"] == Delivery.SHIPPING:
+        address_keep(user, typed)
 
 
 def address_choices(request: HttpRequest) -> list[Choice]:
