@@ -13,6 +13,14 @@ from .models import Coupon, Promotion, Redemption
 
 COUNTED = ~Q(redemptions__state=Redemption.State.RELEASED)
 
+FOR_WHOM = {
+    "first_order_only": "Only for customers with an account: a guest's typed address proves nothing.",
+    "per_customer_limit": (
+        "Over all coupons of this promotion. Empty: no limit. A campaign with a limit is only for customers with an "
+        "account."
+    ),
+}
+
 
 class CouponForm(forms.ModelForm):
     def clean_code(self) -> str:
@@ -57,6 +65,9 @@ class PromotionAdmin(admin.ModelAdmin):
     autocomplete_fields = ("categories",)
     raw_id_fields = ("products",)
     inlines = (CouponInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, help_texts=FOR_WHOM, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Promotion]:
         return super().get_queryset(request).annotate(

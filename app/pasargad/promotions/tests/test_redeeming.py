@@ -259,3 +259,9 @@ def test_a_coupon_that_ended_meanwhile_is_a_question_of_the_new_total():
         place(cart, agreed=agreed_with_coupon())
     assert place(cart, agreed=10_000).discount_minor == 0
     assert not Redemption.objects.exists()
+
+
+@pytest.mark.django_db
+def test_staff_read_whom_a_promotion_is_for(admin_client):
+    page = admin_client.get("/admin/promotions/promotion/add/").content.decode()
+    assert page.count("customers with an account") >= 2

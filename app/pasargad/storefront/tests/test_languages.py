@@ -229,3 +229,9 @@ def test_offers_are_refused_in_the_language(client):
     client.post("/fa/cart/add/", {"variant": variant.sku, "quantity": "1"})
     refused = client.post("/fa/cart/coupon/", {"coupon": "NOPE"})
     assert refused.status_code == 422 and "کد تخفیف NOPE را نمی‌شناسیم" in refused.content.decode()
+
+
+def test_every_foot_leads_to_the_programs_documentation(client, db):
+    for path in ("/", "/fa/"):
+        assert '<a href="/api/docs/" hreflang="en">' in page(client, path)
+    assert "برای برنامه‌نویسان" in page(client, "/fa/")
