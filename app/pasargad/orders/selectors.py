@@ -53,10 +53,17 @@ def orders_of(user_id: int, emails: Sequence[str]) -> QuerySet[Order]:
     return Order.objects.filter(Q(user_id=user_id) | as_guest).order_by("-placed_at", "-pk")
 
 
-def orders_unpaid_since(moment: datetime, limit: int = 200) -> list[int]:
-    """Return ids of orders whose goods were held until `moment` or earlier."""
+def orders_unpaid_since(
+    moment: datetime, limit: int = 200, *, after: tuple[datetime, int] | None = None
+) -> list[tuple[datetime, int]]:
+    """Return the places (until when the goods were held, and the id) of orders that were due at `moment`, in order.
+
+    `after` is the place that the page before ended with.
+    """
     late = Order.objects.filter(status=Status.AWAITING_PAYMENT, expires_at__lte=moment)
-    return list(late.order_by("expires_at").values_list("pk", flat=True)[:limit])
+    if after:
+        late = late.filter(Q(expires_at__gt=after[0]) | Q(expires_at=after[0], pk__gt=after[1]))
+    return list(late.order_by("expires_at", "pk").values_list("expires_at", "pk")[:limit])
 
 
 def orders_before(

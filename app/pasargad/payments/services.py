@@ -7,6 +7,8 @@ Rows are locked in one order everywhere: the order first, then its attempts.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,14 +210,14 @@ def payments_reconcile(*, quiet_seconds: int = 60, limit: int = 100) -> int:
     return asked
 
 
-def orders_expire(limit: int = 200) -> int:
-    """Give up orders that were not paid in time and free their goods; returns how many.
+def orders_expire(page: int = 200) -> int:
+    """Give up orders that were not paid in time and free their goods, page by page; returns how many.
 
     The provider is asked first. If it does not answer, the goods are freed all the same: a payment that comes
     later gets them back if they are there, and the money back if not.
     """
     expired = 0
-    for order_id in orders_unpaid_since(timezone.now(), limit):
+    for order_id in _overdue(timezone.now(), page):
         try:
             expired += _expire(order_id)
         except Exception:
@@ -230,6 +232,14 @@ def _expire(order_id: int) -> bool:
     with transaction.atomic():
         order = order_lock(order_id)
         overdue = order.status == Status.AWAITING_PAYMENT
+def _overdue(moment: datetime, page: int) -> Iterator[int]:
+    """Walk through all: a page of those that cannot be given up hides none behind it."""
+    places = orders_unpaid_since(moment, page)
+    while places:
+        yield from (order_id for _expires_at, order_id in places)
+        places = orders_unpaid_since(moment, page, after=places[-1])
+
+
         if overdue:
             order_expire(order)
     crash_point("payments.expire.done")

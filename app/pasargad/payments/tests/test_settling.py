@@ -141,3 +141,25 @@ def test_an_order_that_cannot_be_given_up_keeps_no_other(monkeypatch):
     monkeypatch.setattr(services, "order_expire", order_expire)
     assert services.orders_expire() == 1
     assert [Order.objects.get(pk=order.pk).status for order in (bad, good)] == [Status.AWAITING_PAYMENT, Status.EXPIRED]
+
+
+@pytest.mark.django_db
+def test_pages_of_orders_that_cannot_be_given_up_hide_none_behind_them(monkeypatch):
+    from pasargad.payments import services
+
+    orders = [make_order() for _ in range(6)]
+    long_ago = timezone.now() - timedelta(hours=1)
+    Order.objects.update(expires_at=long_ago)
+    Order.objects.filter(pk=orders[-1].pk).update(expires_at=long_ago + timedelta(minutes=1))
+    expire, tried = services.order_expire, []
+
+    def order_expire(order: Order) -> None:
+        tried.append(order.pk)
+        if order.pk != orders[-1].pk:
+            raise IntegrityError("a row that breaks a constraint")
+        expire(order)
+
+    monkeypatch.setattr(services, "order_expire", order_expire)
+    assert services.orders_expire(page=2) == 1
+    assert Order.objects.get(pk=orders[-1].pk).status == Status.EXPIRED
+    assert tried == [order.pk for order in orders], "each once, also those of the same moment"
