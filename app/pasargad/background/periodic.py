@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django_tasks.base import Task
+from django_tasks_db.models import DBTaskResult
 
 from .models import PeriodicRun
 
@@ -37,7 +38,10 @@ def periodic(*, seconds: int) -> Callable[[Task[Any, Any]], Task[Any, Any]]:
 
 
 def enqueue_due() -> list[str]:
-    """Enqueue every periodic task that is due and return their names; of several callers one gets each."""
+    """Enqueue every periodic task that is due and return their names; of several callers one gets each.
+
+    One that still waits from the last time is not enqueued beside itself: what is slow would fill the queue.
+    """
     now = timezone.now()
     known = dict(PeriodicRun.objects.values_list("name", "next_at"))
     if missing := _registered.keys() - known.keys():
@@ -52,6 +56,7 @@ def _enqueue_once(name: str, entry: Periodic) -> bool:
         now = timezone.now()
         # The condition is what lets only one of several workers win.
         won = PeriodicRun.objects.filter(name=name, next_at__lte=now).update(next_at=now + entry.every)
-        if won:
-            entry.task.enqueue()
-    return bool(won)
+        if not won or DBTaskResult.objects.ready().filter(task_path=name).exists():
+            return False
+        entry.task.enqueue()
+    return True

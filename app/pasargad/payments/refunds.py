@@ -229,7 +229,11 @@ def refunds_resend(*, quiet_seconds: int = 60, limit: int = 200) -> int:
     waiting = Refund.objects.filter(status=Refund.Status.CREATED, created_at__lt=before).order_by("created_at")
     ids = list(waiting.values_list("pk", flat=True)[:limit])
     for pk in ids:
-        refund_send(pk)
+        try:
+            refund_send(pk)
+        except Exception:
+            # One refund that cannot be noted must not keep the others from being sent.
+            logger.exception("a refund cannot be sent", extra={"refund": pk})
     return len(ids)
 
 

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.core.mail import mail_admins
@@ -64,10 +65,11 @@ def wanting_of(kind: Kind) -> QuerySet[Endpoint, int]:
     return Endpoint.objects.filter(is_enabled=True, events__contains=[kind]).values_list("pk", flat=True)
 
 
-def delivery_send(delivery_id: int) -> bool:
+def delivery_send(delivery_id: int, *, sweeping: bool = False) -> bool:
     """Send a delivery that is due; returns whether it was taken. Two workers do not send it at the same time.
 
-    The next attempt is booked before this one is made: a worker that dies here is followed by another.
+    The next attempt is booked before this one is made: a worker that dies here is followed by another. An endpoint that
+    is known to fail is left to the sweep, which tries it once: a worker does not wait for it at every event.
     """
     if not flags.is_on("webhooks"):
         return False
@@ -76,7 +78,7 @@ def delivery_send(delivery_id: int) -> bool:
         row = due.filter(
             pk=delivery_id, state=State.PENDING, next_attempt_at__lte=timezone.now(), endpoint__is_enabled=True
         ).first()
-        if row is None:
+        if row is None or (row.endpoint.failing_since and not sweeping):
             return False
         row.attempts += 1
         row.next_attempt_at = timezone.now() + wait_after(row.attempts)
@@ -90,18 +92,24 @@ def delivery_send(delivery_id: int) -> bool:
 
 
 def deliveries_send_due(limit: int = 200) -> int:
-    """Send what earlier attempts left, and tell staff of endpoints that were disabled; returns how many were taken."""
+    """Send what earlier attempts left, and tell staff of endpoints that were disabled; returns how many were taken.
+
+    Of an endpoint that is known to fail only the oldest is tried, after all others: its many hide nobody's few.
+    """
     until = time.monotonic() + SWEEP_SECONDS
     due = Delivery.objects.filter(
         state=State.PENDING, next_attempt_at__lte=timezone.now(), endpoint__is_enabled=True
-    ).order_by("next_attempt_at")
+    ).values_list("pk", "endpoint_id", "next_attempt_at")
+    well = list(due.filter(endpoint__failing_since=None).order_by("next_attempt_at")[:limit])
+    oldest = due.filter(endpoint__failing_since__isnull=False).order_by("endpoint_id", "next_attempt_at")
+    ill = sorted(oldest.distinct("endpoint_id"), key=itemgetter(2))
     taken, failing = 0, set()
-    for pk, endpoint_id in due.values_list("pk", "endpoint_id")[:limit]:
+    for pk, endpoint_id, _since in [*well, *ill]:
         if time.monotonic() > until:
             break
         if endpoint_id in failing:
             continue
-        if delivery_send(pk):
+        if delivery_send(pk, sweeping=True):
             taken += 1
         else:
             failing.add(endpoint_id)

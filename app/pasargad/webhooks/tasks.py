@@ -1,18 +1,19 @@
 from django_tasks import task
 
 from pasargad.background.periodic import periodic
+from pasargad.background.urgency import PATIENT
 
 from . import services
 
 
-@task()
+@task(priority=PATIENT)
 def delivery_send_task(delivery_id: int) -> bool:
     """Send one event to one endpoint."""
     return services.delivery_send(delivery_id)
 
 
 @periodic(seconds=15)
-@task()
+@task(priority=PATIENT)
 def deliveries_send_due() -> int:
     """Send events whose earlier attempts failed."""
     return services.deliveries_send_due()

@@ -16,6 +16,18 @@ from pasargad.background.models import PeriodicRun
 from pasargad.background.periodic import enqueue_due
 from pasargad.background.selectors import queue_lag_seconds
 from pasargad.background.tasks import prune_finished
+from pasargad.notifications.tasks import mail_send_task, mails_send_due
+from pasargad.payments.tasks import (
+    events_pull,
+    orders_expire,
+    payments_reconcile,
+    refund_send_task,
+    refunds_check_task,
+    refunds_resend,
+)
+from pasargad.webhooks.tasks import deliveries_send_due, delivery_send_task
+
+EXPIRE = "pasargad.payments.tasks.orders_expire"
 
 
 @pytest.mark.django_db
@@ -24,8 +36,38 @@ def test_what_is_due_is_started_once_and_again_after_its_time():
     assert "pasargad.payments.tasks.orders_expire" in names
     assert "pasargad.notifications.tasks.mails_send_due" in names
     assert enqueue_due() == []
+    DBTaskResult.objects.update(status="SUCCESSFUL", started_at=timezone.now(), finished_at=timezone.now())
     PeriodicRun.objects.filter(name="pasargad.payments.tasks.orders_expire").update(next_at=timezone.now())
     assert enqueue_due() == ["pasargad.payments.tasks.orders_expire"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("state", "started"), [("READY", []), ("RUNNING", [EXPIRE]), ("FAILED", [EXPIRE])])
+def test_what_still_waits_from_the_last_time_is_not_started_beside_itself(state, started):
+    enqueue_due()
+    DBTaskResult.objects.update(status=state, started_at=None if state == "READY" else timezone.now())
+    PeriodicRun.objects.filter(name=EXPIRE).update(next_at=timezone.now())
+    assert enqueue_due() == started
+    assert DBTaskResult.objects.ready().filter(task_path=EXPIRE).count() == 1
+    assert PeriodicRun.objects.get(name=EXPIRE).next_at > timezone.now(), "its next time comes all the same"
+
+
+@pytest.mark.django_db
+def test_money_goes_before_mails_and_mails_before_the_servers_of_others():
+    """What was asked for last is taken first, if it is urgent."""
+    delivery_send_task.enqueue(1)
+    deliveries_send_due.enqueue()
+    mail_send_task.enqueue(1)
+    mails_send_due.enqueue()
+    urgent = [refund_send_task, refunds_check_task, orders_expire, payments_reconcile, events_pull, refunds_resend]
+    for task in urgent:
+        task.enqueue(*([1] if task in (refund_send_task, refunds_check_task) else []))
+    taken = []
+    while row := DBTaskResult.objects.ready().first():
+        taken.append(row.task_path.rpartition(".")[2])
+        row.delete()
+    last = ["mail_send_task", "mails_send_due", "delivery_send_task", "deliveries_send_due"]
+    assert taken == [task.name for task in urgent] + last
 
 
 @pytest.mark.django_db(transaction=True)

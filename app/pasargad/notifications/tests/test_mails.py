@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core import mail
@@ -14,6 +15,7 @@ from django.utils import timezone
 from testing.factories import BUYER, make_order, make_variant
 
 from pasargad.notifications import services
+from pasargad.notifications.content import Content
 from pasargad.notifications.models import Mail
 from pasargad.notifications.services import mail_queue, mail_send, mails_send_due
 from pasargad.orders.models import Order, Status
@@ -87,6 +89,26 @@ def test_a_worker_that_died_while_sending_is_followed_by_another(queued, monkeyp
         mail_send(queued.pk)
     due_now()
     assert mails_send_due() == 1 and len(mail.outbox) == 1
+
+
+def test_a_server_that_lets_us_wait_does_not_keep_the_worker(db, monkeypatch):
+    now = [0.0]
+
+    def hang(self, fail_silently=False):
+        now[0] += 20
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for number in range(9):
+        mail_queue("order_placed", key=str(number), recipient="ada@example.org")
+    monkeypatch.setattr(services, "_written", lambda mail: Content("x", "x", "x"))
+    with monkeypatch.context() as patched:
+        patched.setattr(EmailMultiAlternatives, "send", hang)
+        due_now()
+        assert mails_send_due() == 0 and now[0] <= services.SWEEP_SECONDS + 20
+    tried = Mail.objects.filter(attempts=1).count()
+    assert tried == 3
+    assert mails_send_due() == 9 - tried, "the next sweep begins with those behind"
 
 
 def test_nothing_typed_by_a_shopper_becomes_markup_or_a_header(db):

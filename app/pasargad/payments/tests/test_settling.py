@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 from testing.factories import make_order, make_variant
-from testing.money import intent_for, make_attempt, together
+from testing.money import intent_for, make_attempt, make_paid, together
 
 from pasargad.books.oracles import check
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, Status
 from pasargad.payments.gateway import Intent
 from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
+from pasargad.payments.refunds import order_refund
 from pasargad.payments.services import payment_settle, webhook_receive
 
 
@@ -163,3 +167,63 @@ def test_pages_of_orders_that_cannot_be_given_up_hide_none_behind_them(monkeypat
     assert services.orders_expire(page=2) == 1
     assert Order.objects.get(pk=orders[-1].pk).status == Status.EXPIRED
     assert tried == [order.pk for order in orders], "each once, also those of the same moment"
+
+
+@pytest.mark.django_db
+def test_a_provider_that_lets_us_wait_does_not_keep_the_worker(monkeypatch):
+    from pasargad.payments import services
+
+    now, asked = [0.0], []
+
+    def check(attempt: PaymentAttempt, *, actor: str) -> None:
+        asked.append(attempt.pk)
+        now[0] += 30
+
+    for _ in range(4):
+        attempt_for(make_order())
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(services, "payment_check", check)
+    assert services.payments_reconcile(quiet_seconds=0) == 2
+    assert services.payments_reconcile(quiet_seconds=0) == 2
+    assert len(set(asked)) == 4, "the second sweep began with those behind"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("duty", ["events_pull", "payments_reconcile", "refunds_resend"])
+def test_a_duty_that_fails_keeps_no_other(monkeypatch, duty):
+    from pasargad.payments import refunds, services
+
+    done = []
+
+    def work(name: str):
+        def run() -> int:
+            if name == duty:
+                raise RuntimeError("the power went out")
+            done.append(name)
+            return 0
+
+        return run
+
+    duties = {"events_pull": services, "payments_reconcile": services, "refunds_resend": refunds}
+    for name, module in duties.items():
+        monkeypatch.setattr(module, name, work(name))
+    call_command("db_worker", batch=True, startup_delay=False, verbosity=0)
+    assert sorted([*done, duty]) == sorted(duties)
+    assert DBTaskResult.objects.get(status="FAILED").task_path == f"pasargad.payments.tasks.{duty}"
+
+
+@pytest.mark.django_db
+def test_a_refund_that_cannot_be_noted_keeps_no_other(monkeypatch):
+    from pasargad.payments import refunds
+
+    for _ in range(2):
+        order_refund(make_paid().order_id, 100, "A scratch.", actor="staff")
+    sent = []
+
+    def send(pk: int) -> None:
+        sent.append(pk)
+        if len(sent) == 1:
+            raise IntegrityError("a row that breaks a constraint")
+
+    monkeypatch.setattr(refunds, "refund_send", send)
+    assert refunds.refunds_resend(quiet_seconds=0) == 2 and len(set(sent)) == 2

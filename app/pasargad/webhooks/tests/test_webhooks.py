@@ -180,8 +180,8 @@ def test_what_is_not_taken_is_sent_again_later_and_later(endpoint, outside_progr
     waits = []
     for _ in range(3):
         make_due()
-        assert not delivery_send(delivery.pk)
-        assert not delivery_send(delivery.pk), "not before it is due"
+        assert not delivery_send(delivery.pk, sweeping=True)
+        assert not delivery_send(delivery.pk, sweeping=True), "not before it is due"
         delivery.refresh_from_db()
         waits.append((delivery.next_attempt_at - timezone.now()).total_seconds())
     assert all(29 < wait < 51 for wait in waits)
@@ -190,7 +190,7 @@ def test_what_is_not_taken_is_sent_again_later_and_later(endpoint, outside_progr
     endpoint.refresh_from_db()
     assert endpoint.failing_since is not None
     make_due()
-    assert delivery_send(delivery.pk)
+    assert delivery_send(delivery.pk, sweeping=True)
     assert len({headers["webhook-id"] for headers, _body in outside_program.taken}) == 1
     endpoint.refresh_from_db()
     delivery.refresh_from_db()
@@ -253,6 +253,36 @@ def test_one_that_fails_holds_up_no_other(endpoint, outside_program):
 
 
 @pytest.mark.django_db
+def test_no_worker_waits_at_every_event_for_an_endpoint_that_is_known_to_fail(endpoint, outside_program):
+    make_paid()
+    first, second, *rest = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+    outside_program.statuses = [500]
+    assert not delivery_send(first)
+    assert not any(delivery_send(pk) for pk in (second, *rest)), "the tasks of what came meanwhile"
+    assert Attempt.objects.count() == 1
+    assert deliveries_send_due() == 1, "the sweep tries one, and it is taken"
+    endpoint.refresh_from_db()
+    assert endpoint.failing_since is None
+    make_due()
+    assert deliveries_send_due() == 1 + len(rest), "so the next sweep sends what is left"
+
+
+@pytest.mark.django_db
+def test_the_many_of_one_that_fails_do_not_hide_the_few_of_another(endpoint, outside_program):
+    for _ in range(3):
+        make_paid()
+    Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(hours=1))
+    Endpoint.objects.update(failing_since=timezone.now())
+    well = endpoint_create(name="well", url=outside_program.url, events=[Kind.ORDER_CANCELLED])
+    order_cancel(order_lock(make_order().pk), actor="test")
+    assert Delivery.objects.filter(endpoint=endpoint, state="pending").count() > 5
+    outside_program.statuses = [200, 500]
+    assert deliveries_send_due(limit=2) == 1
+    assert Delivery.objects.get(endpoint=well).state == "delivered"
+    assert [row.status for row in Attempt.objects.filter(delivery__endpoint=endpoint)] == [500], "one try in a sweep"
+
+
+@pytest.mark.django_db
 def test_after_many_tries_a_message_is_given_up_and_staff_can_send_it_again(endpoint, outside_program, admin_client):
     make_paid()
     delivery = Delivery.objects.get(event__kind=Kind.ORDER_PAID)
@@ -263,7 +293,7 @@ def test_after_many_tries_a_message_is_given_up_and_staff_can_send_it_again(endp
     assert delivery.state == "given_up"
     page = "/admin/webhooks/delivery/"
     admin_client.post(page, {"action": "again", "_selected_action": [delivery.pk]})
-    assert delivery_send(delivery.pk)
+    assert delivery_send(delivery.pk, sweeping=True)
     assert admin_client.get(f"{page}{delivery.pk}/change/").status_code == 200
 
 
