@@ -9,6 +9,7 @@ from pasargad.orders.return_models import ReturnEvent, ReturnLine, ReturnRequest
 
 from . import staff_views
 from .exceptions import RefundRefused
+from .messages import messages_refused
 from .models import Dispute, PaymentAttempt, Refund, RefundFailure, RefundLine, WebhookEvent
 from .refunds import refund_again, refund_withdraw
 
@@ -106,10 +107,21 @@ class DisputeAdmin(ReadOnly):
     list_select_related = ("attempt",)
 
 
+class RefusedFilter(admin.SimpleListFilter):
+    title = "what was refused"
+    parameter_name = "refused"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Waits although its payment is here")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> QuerySet[WebhookEvent]:
+        return queryset.filter(pk__in=messages_refused().values("pk")) if self.value() == "yes" else queryset
+
+
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnly):
     list_display = ("received_at", "type", "event_id", "waiting")
-    list_filter = ("type", "waiting")
+    list_filter = (RefusedFilter, "type", "waiting")
 
 
 class ReturnLineInline(Frozen):

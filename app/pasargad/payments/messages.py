@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from django.db.models import Sum
+from django.db import transaction
+from django.db.models import QuerySet, Sum
 
 from .disputes import dispute_settle
 from .gateway import Case, Sent
 from .models import PaymentAttempt, Refund, WebhookEvent
 from .refunds import refund_settle
+
+logger = logging.getLogger(__name__)
 
 # What the shop must hear of: also what the reconciler asks for.
 TYPES = [
@@ -48,10 +52,23 @@ def intent_of(event: dict[str, Any]) -> str:
 
 
 def settle_waiting(intent_id: str) -> None:
-    """Do what waited for this payment, in the transaction that notes it."""
+    """Do what waited for this payment, in the transaction that notes it.
+
+    One that is refused undoes neither the payment nor the others: it waits on, is tried again, and staff see it.
+    """
     for row in WebhookEvent.objects.select_for_update().filter(subject=intent_id, waiting=True).order_by("pk"):
-        if money_message(row.payload):
-            WebhookEvent.objects.filter(pk=row.pk).update(waiting=False)
+        try:
+            with transaction.atomic():
+                if money_message(row.payload):
+                    WebhookEvent.objects.filter(pk=row.pk).update(waiting=False)
+        except Exception:
+            logger.exception("what waits for a payment cannot be done", extra={"event": row.event_id})
+
+
+def messages_refused() -> QuerySet[WebhookEvent]:
+    """Return what still waits although its payment is here: it was refused, and is tried again."""
+    here = PaymentAttempt.objects.filter(received_minor__gt=0).exclude(intent_id=None)
+    return WebhookEvent.objects.filter(waiting=True, subject__in=here.values("intent_id"))
 
 
 def _charge_refunded(charge: dict[str, Any]) -> bool:

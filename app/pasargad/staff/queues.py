@@ -17,6 +17,7 @@ from pasargad.catalog.selectors import variants_low
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Delivery, Order, Status
 from pasargad.orders.return_models import ReturnRequest, ReturnState
+from pasargad.payments.messages import messages_refused
 from pasargad.payments.models import Dispute, Refund
 from pasargad.promotions.selectors import promotions_ending, promotions_running
 from pasargad.reviews.models import Review
@@ -128,6 +129,14 @@ SHELVES: dict[str, tuple[Source, ...]] = {
             "status__in=warning,open",
             "bad",
             _deadline,
+        ),
+        Source(
+            "Messages about money that cannot be done",
+            "payments.view_webhookevent",
+            messages_refused,
+            "payments_webhookevent",
+            "refused=yes",
+            "bad",
         ),
     ),
     "Goods and offers": (

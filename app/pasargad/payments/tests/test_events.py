@@ -15,6 +15,7 @@ from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_expire, order_lock
 from pasargad.payments import gateway
 from pasargad.payments.exceptions import ProviderUnreachable
+from pasargad.payments.messages import messages_refused
 from pasargad.payments.models import PaymentAttempt, Refund, Watermark, WebhookEvent
 from pasargad.payments.services import events_pull, webhook_receive
 
@@ -131,3 +132,21 @@ def test_a_message_that_came_in_the_very_moment_of_the_payment_is_woken(listed):
     )
     events_pull()
     assert Refund.objects.get().amount_minor == 100 and not WebhookEvent.objects.filter(waiting=True).exists()
+
+
+@pytest.mark.django_db
+def test_what_is_refused_undoes_neither_its_payment_nor_the_others(listed, caplog):
+    attempt = make_attempt(make_order())
+    too_much = refund_message(attempt, "succeeded", amount=attempt.amount_minor + 1, identity="re_much")
+    good = refund_message(attempt, "succeeded", amount=100, identity="re_good")
+    for event in (too_much, good):
+        assert webhook_receive(event)
+    assert WebhookEvent.objects.filter(waiting=True).count() == 2 and not messages_refused().exists()
+    assert webhook_receive(intent_message(attempt))
+    assert Order.objects.get().status == Status.PAID and Refund.objects.get().provider_id == "re_good"
+    assert "cannot be done" in caplog.text and messages_refused().get().event_id == too_much["id"]
+    assert check() == []
+    caplog.clear()
+    events_pull()
+    assert "cannot be done" in caplog.text, "it is tried again"
+    assert messages_refused().get().event_id == too_much["id"] and Refund.objects.count() == 1
