@@ -202,6 +202,12 @@ MUTANTS = [
         "if False:",
     ),
     Mutant(
+        "the pieces of a withdrawn refund stay given back",
+        REFUNDS,
+        "OrderLine.objects.filter(pk=row.line_id).update(refunded_quantity=left, refunded_sent_quantity=of_sent)",
+        "pass",
+    ),
+    Mutant(
         "the rest of a whole refund is forgotten beside one made at the provider",
         REFUNDS,
         "if rest and order.status == Status.REFUND_DUE:",

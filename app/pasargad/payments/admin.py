@@ -60,7 +60,7 @@ class PaymentAttemptAdmin(ReadOnly):
 
 class RefundLineInline(Frozen):
     model = RefundLine
-    fields = ("line", "quantity", "restocked")
+    fields = ("line", "quantity", "sent_quantity", "restocked")
 
 
 class FailureInline(Frozen):

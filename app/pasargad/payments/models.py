@@ -117,6 +117,8 @@ class RefundLine(models.Model):
     refund = models.ForeignKey(Refund, on_delete=models.CASCADE, related_name="lines")
     line = models.ForeignKey(OrderLine, on_delete=models.PROTECT, related_name="refunds")
     quantity = models.PositiveIntegerField()
+    # Those of them that had left the house.
+    sent_quantity = models.PositiveIntegerField(default=0, db_default=0)
     restocked = models.BooleanField(default=False)
 
     class Meta:

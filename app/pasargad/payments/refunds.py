@@ -12,9 +12,13 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F, Q, Sum
+from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from pasargad.catalog.exceptions import OutOfStock
+from pasargad.catalog.models import StockMovement
+from pasargad.catalog.stock import stock_move
 from pasargad.faults import crash_point
 from pasargad.orders.models import TRANSITIONS, Order, OrderLine, Status
 from pasargad.orders.parcels import pieces_sent
@@ -208,7 +212,7 @@ def refund_again(refund_id: int, *, actor: str) -> Refund:
 
 
 def refund_withdraw(refund_id: int, *, actor: str) -> Refund:
-    """Give up a refund that failed: its money is no longer promised. Raises RefundRefused.
+    """Give up a refund that failed: its money is no longer promised, its pieces are owed again. Raises RefundRefused.
 
     Not while the whole order is due back: such a refund is sent again, or made in another way and noted.
     """
@@ -219,6 +223,11 @@ def refund_withdraw(refund_id: int, *, actor: str) -> Refund:
         if refund.attempt.order.status == Status.REFUND_DUE:
             raise RefundRefused("The whole order is due back: send this refund again.")
         _withdraw(refund)
+        try:
+            _owe_again(refund)
+        except OutOfStock as error:
+            text = "Its pieces were put into stock and are not there any more: send this refund again."
+            raise RefundRefused(text) from error
         logger.info("refund withdrawn", extra={"refund": refund.idempotency_key, "actor": actor})
     return refund
 
@@ -277,19 +286,28 @@ def _require_room(attempt: PaymentAttempt, amount_minor: int) -> None:
 def _note_pieces(refund: Refund, order: Order, pieces: list[Piece]) -> None:
     """Note which pieces the money is for, and put into stock what the buyer never got. Raises RefundRefused."""
     returned, sent = (pieces_in_returns(order), pieces_sent(order)) if pieces else ({}, {})
+    noted = []
     for piece in pieces:
         room = F("refunded_quantity") + piece.quantity + returned.get(piece.line.pk, 0)
         line = OrderLine.objects.filter(pk=piece.line.pk, order=order, quantity__gte=room)
+        of_sent = _of_sent(piece, sent, returned) if piece.quantity > 0 else 0
         if piece.quantity < 1 or not line.update(
             refunded_quantity=F("refunded_quantity") + piece.quantity,
-            refunded_sent_quantity=F("refunded_sent_quantity") + _of_sent(piece, sent, returned),
+            refunded_sent_quantity=F("refunded_sent_quantity") + of_sent,
         ):
             raise RefundRefused("More pieces than were bought.")
+        noted.append(
+            RefundLine(
+                refund=refund,
+                line=piece.line,
+                quantity=piece.quantity,
+                sent_quantity=of_sent,
+                restocked=piece.restock,
+            )
+        )
     if any(piece.restock for piece in pieces):
         _require_in_the_house(order)
-    RefundLine.objects.bulk_create(
-        RefundLine(refund=refund, line=piece.line, quantity=piece.quantity, restocked=piece.restock) for piece in pieces
-    )
+    RefundLine.objects.bulk_create(noted)
     restock(((piece.line, piece.quantity) for piece in pieces if piece.restock), reference=f"refund:{refund.pk}")
 
 
@@ -315,8 +333,10 @@ def _require_in_the_house(order: Order) -> None:
 
 def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     """Take a refund that was made at the provider into the books; what failed here makes room for it."""
+    displaced: list[Refund] = []
     if sent.amount > attempt.received_minor - attempt.refunded_minor:
-        for failed in Refund.objects.select_for_update().filter(attempt=attempt, status=Refund.Status.FAILED):
+        displaced = list(Refund.objects.select_for_update().filter(attempt=attempt, status=Refund.Status.FAILED))
+        for failed in displaced:
             _withdraw(failed)
         attempt.refresh_from_db()
     if sent.amount > attempt.received_minor - attempt.refunded_minor:
@@ -325,6 +345,7 @@ def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + sent.amount)
     refund = _note_foreign(attempt, sent, Refund.Status.CREATED)
     book_promised(refund)
+    _inherit_pieces(refund, displaced)
     rest = attempt.received_minor - attempt.refunded_minor - sent.amount
     if rest and order.status == Status.REFUND_DUE:
         # All of it is due; what was given up above was more than fits beside this one.
@@ -360,6 +381,7 @@ def _become(
         if refund.actor == FOREIGN:
             # Not promised by us: whoever made it at the provider decides what follows.
             _withdraw(refund)
+            _owe_again(refund, short=True)
     elif status == Refund.Status.SUCCEEDED:
         book_sent(refund)
     _follow_the_sums(order, actor=actor, note=refund.reason)
@@ -422,6 +444,42 @@ def _withdraw(refund: Refund) -> None:
     PaymentAttempt.objects.filter(pk=refund.attempt_id).update(refunded_minor=F("refunded_minor") - refund.amount_minor)
     book_withdrawn(refund)
     _follow_return(refund, "shop")
+
+
+def _owe_again(refund: Refund, *, short: bool = False) -> None:
+    """Let the buyer have the pieces of a refund that was given up; those put into stock for it are taken out.
+
+    Raises OutOfStock for what was sold since, unless the shop may be `short` of it.
+    """
+    for row in refund.lines.select_related("line").order_by("line__variant_id"):
+        left = F("refunded_quantity") - row.quantity
+        # Of rows from before it was noted, nobody knows how many pieces had left: never more than are refunded.
+        of_sent = Least(F("refunded_sent_quantity") - row.sent_quantity, left)
+        OrderLine.objects.filter(pk=row.line_id).update(refunded_quantity=left, refunded_sent_quantity=of_sent)
+        if not row.restocked or row.line.made_to_order:
+            continue
+        reference = f"refund:{refund.pk}:withdrawn"
+        try:
+            stock_move(row.line.variant_id, -row.quantity, kind=StockMovement.Kind.RETURNED, reference=reference)
+        except OutOfStock:
+            if not short:
+                raise
+            logger.error("owed again, and not in stock", extra={"refund": refund.idempotency_key, "line": row.line_id})
+
+
+def _inherit_pieces(refund: Refund, displaced: Iterable[Refund]) -> None:
+    """A refund that takes the place of others is for their pieces: they stay given back."""
+    for row in RefundLine.objects.filter(refund__in=list(displaced)).order_by("pk"):
+        kin = RefundLine.objects.filter(refund=refund, line=row.line_id).first()
+        if kin is None:
+            RefundLine.objects.filter(pk=row.pk).update(refund=refund)
+            continue
+        kin.quantity += row.quantity
+        kin.sent_quantity += row.sent_quantity
+        # Of two that differ, what was put into stock stays there.
+        kin.restocked = kin.restocked and row.restocked
+        kin.save()
+        row.delete()
 
 
 def _look_for(refund: Refund) -> None:

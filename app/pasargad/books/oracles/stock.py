@@ -74,7 +74,7 @@ rule(
         JOIN orders_returnrequest q ON m.reference = 'return:' || q.id WHERE m.kind = 'returned'
         UNION ALL
         SELECT a.order_id, m.variant_id, m.quantity FROM catalog_stockmovement m
-        JOIN payments_refund f ON m.reference = 'refund:' || f.id
+        JOIN payments_refund f ON m.reference IN ('refund:' || f.id, 'refund:' || f.id || ':withdrawn')
         JOIN payments_paymentattempt a ON a.id = f.attempt_id WHERE m.kind = 'returned'
     )
     SELECT o.number, format('variant %s: %s back, %s sold', b.variant_id, sum(b.quantity), coalesce(max(l.quantity), 0))
@@ -104,8 +104,11 @@ rule(
     """
     SELECT o.number, format('%s: bought %s, sent %s, put into stock by refunds %s', l.sku, l.quantity, p.sent, b.pieces)
     FROM orders_orderline l JOIN orders_order o ON o.id = l.order_id
-    JOIN (SELECT f.line_id, sum(f.quantity) AS pieces FROM payments_refundline f WHERE f.restocked GROUP BY f.line_id) b
-        ON b.line_id = l.id
+    JOIN (
+        SELECT n.line_id, sum(n.quantity) AS pieces FROM payments_refundline n
+        JOIN payments_refund f ON f.id = n.refund_id AND f.status <> 'withdrawn'
+        WHERE n.restocked GROUP BY n.line_id
+    ) b ON b.line_id = l.id
     JOIN (
         SELECT n.order_line_id, sum(n.quantity) AS sent FROM shipments_shipmentline n
         JOIN shipments_shipment s ON s.id = n.shipment_id AND s.state IN (

@@ -48,6 +48,7 @@ BREAK = {
     "refunds_within_received": "UPDATE payments_paymentattempt SET refunded_minor = refunded_minor + 1 "
     "WHERE received_minor > 0",
     "pieces_refunded_once": "UPDATE orders_orderline SET refunded_quantity = 9",
+    "pieces_of_refunds": "UPDATE payments_refund SET status = 'withdrawn'",
     "disputes_noted": "UPDATE payments_paymentattempt SET disputed_minor = 1",
     "events_done": "INSERT INTO payments_webhookevent (event_id, type, payload, received_at, subject, waiting) SELECT "
     "'evt_x', 'refund.updated', '{}', now() - interval '1 hour', intent_id, true FROM payments_paymentattempt "

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from testing.factories import make_order, make_variant
 from testing.money import make_paid
 
 from pasargad.books.oracles import check
-from pasargad.orders.models import Order, Status
+from pasargad.catalog.models import Variant
+from pasargad.orders.models import Order, OrderLine, Status
 from pasargad.payments.exceptions import RefundRefused
-from pasargad.payments.models import PaymentAttempt
-from pasargad.payments.refunds import Piece, order_refund
+from pasargad.payments.gateway import Sent
+from pasargad.payments.models import PaymentAttempt, Refund, RefundLine
+from pasargad.payments.refunds import Piece, order_refund, refund_settle, refund_withdraw
 from pasargad.payments.staff_forms import RefundForm
 from pasargad.shipments.exceptions import ShipmentRefused
 from pasargad.shipments.services import shipment_cancel, shipment_prepare, shipment_send
@@ -94,3 +98,67 @@ def test_an_order_marked_as_shipped_counts_as_sent_without_parcels(db):
     refund(attempt, 1)
     line = attempt.order.lines.get()
     assert (line.refunded_sent_quantity, line.owed) == (1, 2) and check() == []
+
+
+def failed(attempt: PaymentAttempt, *pieces: Piece, amount: int = 100) -> Refund:
+    """A refund that the provider refused."""
+    made = order_refund(attempt.order_id, amount, "x", actor="staff", pieces=pieces)
+    Refund.objects.filter(pk=made.pk).update(status="failed")
+    return made
+
+
+@pytest.mark.parametrize("where", [{}, {"sent": True}])
+def test_the_pieces_of_a_refund_that_was_given_up_are_owed_again(attempt, where):
+    line = attempt.order.lines.get()
+    kept = failed(attempt, Piece(line, 1))
+    given_up = failed(attempt, Piece(line, 1, **where))
+    assert check() == []
+    refund_withdraw(given_up.pk, actor="staff")
+    line.refresh_from_db()
+    assert (line.refunded_quantity, line.refunded_sent_quantity, line.owed) == (1, 0, 2) and check() == []
+    refund_withdraw(kept.pk, actor="staff")
+    assert packed_next(attempt) == 2 and check() == []
+    assert OrderLine.objects.get().refunded_quantity == 0
+
+
+def test_pieces_put_into_stock_for_a_refund_that_was_given_up_are_taken_out(attempt):
+    line = attempt.order.lines.get()
+    before = Variant.objects.get().on_hand
+    given_up = failed(attempt, Piece(line, 2, restock=True))
+    assert Variant.objects.get().on_hand == before + 2
+    refund_withdraw(given_up.pk, actor="staff")
+    assert Variant.objects.get().on_hand == before and packed_next(attempt) == 2 and check() == []
+
+
+def test_a_refund_whose_pieces_were_sold_since_is_not_given_up(attempt):
+    given_up = failed(attempt, Piece(attempt.order.lines.get(), 2, restock=True))
+    variant = Variant.objects.get()
+    make_order((variant, variant.available))
+    with pytest.raises(RefundRefused, match="not there any more"):
+        refund_withdraw(given_up.pk, actor="staff")
+    assert Refund.objects.get().status == "failed" and OrderLine.objects.first().refunded_quantity == 2
+    assert check() == []
+
+
+def test_a_refund_at_the_provider_is_for_the_pieces_of_those_whose_place_it_takes(attempt):
+    line = attempt.order.lines.get()
+    for pieces in ([Piece(line, 1, sent=True)], [Piece(line, 1)], []):
+        failed(attempt, *pieces, amount=attempt.received_minor // 4)
+    theirs = Sent("re_desk", "succeeded", attempt.received_minor // 2, "usd", attempt.intent_id or "", "", "")
+    refund_settle(theirs, actor="provider")
+    assert Refund.objects.filter(status="withdrawn").count() == 3
+    noted = RefundLine.objects.get()
+    assert (noted.refund.provider_id, noted.quantity, noted.sent_quantity) == ("re_desk", 2, 1)
+    assert OrderLine.objects.get().refunded_quantity == 2 and packed_next(attempt) == 1 and check() == []
+    refund_settle(replace(theirs, status="failed"), actor="provider")
+    assert OrderLine.objects.get().refunded_quantity == 0 and check() == []
+
+
+def test_pieces_are_owed_again_though_stock_is_short_when_a_bank_sends_the_money_back(attempt, caplog):
+    failed(attempt, Piece(attempt.order.lines.get(), 2, restock=True), amount=attempt.received_minor - 1)
+    theirs = Sent("re_desk", "succeeded", attempt.received_minor - 1, "usd", attempt.intent_id or "", "", "")
+    refund_settle(theirs, actor="provider")
+    variant = Variant.objects.get()
+    make_order((variant, variant.available))
+    refund_settle(replace(theirs, status="failed"), actor="provider")
+    assert OrderLine.objects.first().refunded_quantity == 0 and "not in stock" in caplog.text and check() == []
