@@ -106,7 +106,8 @@ def intent_create(*, amount: int, currency: str, key: str, order_number: str, em
     params: dict[str, Any] = {
         "amount": amount,
         "currency": currency,
-        "automatic_payment_methods": {"enabled": True},
+        # Wallets come as cards. What settles days later would still move money of orders that have expired.
+        "payment_method_types": ["card"],
         "description": f"Order {order_number}",
         "metadata": {"order": order_number, "attempt": key},
         "receipt_email": email,

@@ -182,6 +182,14 @@ def test_a_refund_whose_answer_is_lost_is_sent_again_and_given_once(shop):
     assert given.amount == order.total_minor
 
 
+def test_a_payment_takes_cards_and_nothing_that_settles_days_later(shop):
+    shopper, _ = shop
+    shopper.add(make_variant().sku)
+    shopper.place()
+    [intent] = at_provider("payment_intents")
+    assert intent.payment_method_types == ["card"] and intent.automatic_payment_methods is None
+
+
 def test_a_cancelled_order_frees_the_goods_and_fills_the_cart_again(shop):
     shopper, _ = shop
     variant = make_variant(stock=1)

@@ -1,7 +1,7 @@
 """A provider that others wrote (localstripe) hears the shop's payment code, and its books agree with ours.
 
 It is no strict stand-in. Where it deviates from Stripe's API:
-- it knows no `automatic_payment_methods`, `description`, `receipt_email`, `cancellation_reason`: left out here;
+- it knows no `description`, `receipt_email`, `cancellation_reason`: left out here;
 - it ignores idempotency keys: the same key makes a second payment, which our own stand-in refuses to do;
 - it gives back more than was received: only the shop's own limit holds;
 - it tells of succeeded payments, not of refunds, and only once; it has no disputes; no `created` or `types` in lists;
@@ -37,7 +37,7 @@ from pasargad.payments.models import PaymentAttempt, Refund
 from pasargad.payments.refunds import order_refund, refund_send, refunds_check
 from pasargad.payments.services import order_withdraw, payment_check, payment_start
 
-UNKNOWN_TO_IT = ("automatic_payment_methods", "description", "receipt_email", "cancellation_reason")
+UNKNOWN_TO_IT = ("description", "receipt_email", "cancellation_reason")
 # ruff: noqa: S310  # addresses of this machine only
 SECRET = "whsec_of_strangers"
 READY_SECONDS = 30.0
