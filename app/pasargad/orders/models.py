@@ -32,13 +32,16 @@ class Status(models.TextChoices):
 
 
 # The only ways an order may go. Expired and cancelled orders can still turn out to be paid: money comes first.
+# Of orders that count as paid, only those that cost nothing are cancelled (`order_cancel` sees to it).
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.AWAITING_PAYMENT: frozenset({Status.PAID, Status.EXPIRED, Status.CANCELLED, Status.REFUND_DUE}),
     Status.EXPIRED: frozenset({Status.PAID, Status.REFUND_DUE}),
     Status.CANCELLED: frozenset({Status.REFUND_DUE}),
-    Status.PAID: frozenset({Status.PROCESSING, Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE}),
-    Status.PROCESSING: frozenset({Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE}),
-    Status.READY_FOR_PICKUP: frozenset({Status.DELIVERED, Status.REFUND_DUE}),
+    Status.PAID: frozenset(
+        {Status.PROCESSING, Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE, Status.CANCELLED}
+    ),
+    Status.PROCESSING: frozenset({Status.READY_FOR_PICKUP, Status.SHIPPED, Status.REFUND_DUE, Status.CANCELLED}),
+    Status.READY_FOR_PICKUP: frozenset({Status.DELIVERED, Status.REFUND_DUE, Status.CANCELLED}),
     Status.SHIPPED: frozenset({Status.DELIVERED, Status.REFUND_DUE}),
     Status.DELIVERED: frozenset({Status.REFUND_DUE}),
     Status.REFUND_DUE: frozenset({Status.REFUNDED}),

@@ -14,6 +14,7 @@ from pasargad.catalog.money import Money
 
 from .countries import country_name
 from .models import Delivery, Order, Status
+from .selectors import order_cancellable
 
 HELP = {
     Status.AWAITING_PAYMENT: _("We hold your goods for you. The order is yours as soon as it is paid."),
@@ -116,7 +117,7 @@ def order_view(order: Order, *, payment_error: str = "", payment_running: bool =
         status_text=_status_text(order, status),
         status_help=str(HELP[status]),
         can_pay=waiting and not payment_running,
-        can_cancel=waiting and not payment_running,
+        can_cancel=order_cancellable(order) and not payment_running,
         expires_at=order.expires_at,
         placed_at=order.placed_at,
         email=order.email,

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from .models import Order, Status
+from .parcels import pieces_sent
 
 # One statement: both are asked whenever an order is placed.
 EARLIER = """
@@ -40,6 +41,17 @@ def order_by_token(token: str) -> Order:
 def order_by_number(number: str, email: str) -> Order | None:
     """Return the order only to those who know its number and its mail address."""
     return Order.objects.filter(number=number.strip().upper(), email__iexact=email.strip()).first()
+
+
+def order_cancellable(order: Order, *, begun: bool = False) -> bool:
+    """Whether an order can be cancelled: one that waits for its payment, or that cost nothing and is all here still.
+
+    `begun` allows the latter also when work on it has begun; any other is refunded.
+    """
+    if order.status == Status.AWAITING_PAYMENT:
+        return True
+    free = (Status.PAID, Status.PROCESSING, Status.READY_FOR_PICKUP) if begun else (Status.PAID,)
+    return order.total_minor == 0 and order.status in free and not any(pieces_sent(order).values())
 
 
 def orders_of(user_id: int, emails: Sequence[str]) -> QuerySet[Order]:

@@ -17,10 +17,10 @@ from pasargad import flags
 from pasargad.cart.models import Cart, CartLine
 from pasargad.cart.services import cart_empty, cart_hold
 from pasargad.catalog.exceptions import OutOfStock
-from pasargad.catalog.models import Product
+from pasargad.catalog.models import Product, StockMovement
 from pasargad.catalog.money import Money
 from pasargad.catalog.places import Destination
-from pasargad.catalog.stock import stock_commit, stock_release, stock_reserve
+from pasargad.catalog.stock import stock_commit, stock_move, stock_release, stock_reserve
 from pasargad.faults import crash_point
 from pasargad.promotions.exceptions import CouponUsedUp
 from pasargad.promotions.rules import Refusal, Shopper
@@ -31,7 +31,7 @@ from .exceptions import CartChanged, CouponGone, IllegalTransition, KeyReused, N
 from .freezing import frozen_line, frozen_price
 from .models import TRANSITIONS, Order, OrderEvent, OrderLine, Status
 from .quoting import Quote, Wish, quote_lines
-from .selectors import order_earlier
+from .selectors import order_cancellable, order_earlier
 from .signals import order_changed
 from .smallest import SMALLEST_MINOR, too_small_to_pay
 
@@ -169,10 +169,16 @@ def order_refuse(order: Order, *, note: str) -> Order:
 
 
 def order_cancel(order: Order, *, actor: str) -> Order:
-    """Cancel a locked order that was not paid for; raises IllegalTransition otherwise."""
+    """Cancel a locked order that was not paid for, or cost nothing; raises IllegalTransition otherwise."""
+    sold = Status.CANCELLED in TRANSITIONS[Status(order.status)] and order.status != Status.AWAITING_PAYMENT
+    if sold and not order_cancellable(order, begun=True):
+        raise IllegalTransition(f"{order.number} is {order.get_status_display().lower()} and cannot be cancelled.")
     order_move(order, Status.CANCELLED, actor=actor)
     stock_release(order.reference)
     redemptions_release(order.reference)
+    if sold:
+        for variant_id, quantity in sorted(_stocked(order).items()):
+            stock_move(variant_id, quantity, kind=StockMovement.Kind.RETURNED, reference=order.reference)
     return order
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from pasargad.faults import crash_point
 from pasargad.orders.models import Order, Status
-from pasargad.orders.selectors import orders_unpaid_since
+from pasargad.orders.selectors import order_cancellable, orders_unpaid_since
 from pasargad.orders.services import order_cancel, order_expire, order_lock, order_paid, order_refuse
 
 from . import gateway
@@ -232,12 +232,6 @@ def orders_expire(page: int = 200) -> int:
     return expired
 
 
-def _expire(order_id: int) -> bool:
-    _withdraw_of_order(order_id)
-    crash_point("payments.expire.withdrawn")
-    with transaction.atomic():
-        order = order_lock(order_id)
-        overdue = order.status == Status.AWAITING_PAYMENT
 def _overdue(moment: datetime, page: int) -> Iterator[int]:
     """Walk through all: a page of those that cannot be given up hides none behind it."""
     places = orders_unpaid_since(moment, page)
@@ -246,21 +240,28 @@ def _overdue(moment: datetime, page: int) -> Iterator[int]:
         places = orders_unpaid_since(moment, page, after=places[-1])
 
 
+def _expire(order_id: int) -> bool:
+    _withdraw_of_order(order_id)
+    crash_point("payments.expire.withdrawn")
+    with transaction.atomic():
+        order = order_lock(order_id)
+        overdue = order.status == Status.AWAITING_PAYMENT
         if overdue:
             order_expire(order)
     crash_point("payments.expire.done")
     return overdue
 
 
-def order_withdraw(order_id: int, *, actor: str) -> Order:
-    """Cancel an order for a shopper: its payment first, so that nobody pays for nothing.
+def order_withdraw(order_id: int, *, actor: str, begun: bool = False) -> Order:
+    """Cancel an order: its payment first, so that nobody pays for nothing.
 
-    Returns the order as it is then: cancelled, or paid if the money was faster. Raises IllegalTransition.
+    Returns the order as it is then: cancelled, or paid if the money was faster. One that cost nothing is cancelled as
+    long as it is all here, by staff also when it is `begun`.
     """
     _withdraw_of_order(order_id)
     with transaction.atomic():
         order = order_lock(order_id)
-        return order_cancel(order, actor=actor) if order.status == Status.AWAITING_PAYMENT else order
+        return order_cancel(order, actor=actor) if order_cancellable(order, begun=begun) else order
 
 
 def _withdraw_of_order(order_id: int) -> None:

@@ -15,6 +15,7 @@ from django.db import transaction
 from pasargad.audit.services import audit_record
 from pasargad.orders.exceptions import IllegalTransition
 from pasargad.orders.models import TRANSITIONS, Delivery, Order, Status
+from pasargad.orders.selectors import order_cancellable
 from pasargad.orders.services import order_lock, order_move
 from pasargad.payments.services import order_withdraw
 from pasargad.shipments.models import Shipment
@@ -68,7 +69,7 @@ def _move(to: Status) -> Callable[[Order, Any, str], str]:
 
 def _cancel(order: Order, form: Any, actor: str) -> str:
     audit_record("began cancel", target=order, changes={"status": [order.status, Status.CANCELLED.value]})
-    found = order_withdraw(order.pk, actor=actor)
+    found = order_withdraw(order.pk, actor=actor, begun=True)
     if found.status != Status.CANCELLED:
         raise IllegalTransition(f"The order was not cancelled: it is {found.get_status_display().lower()}.")
     return "The order is cancelled, and its goods are free again."
@@ -120,7 +121,7 @@ ORDER_STEPS: dict[str, Step] = {
     "cancel": Step(
         "Cancel",
         "staff.cancel_order",
-        lambda order: order.status == Status.AWAITING_PAYMENT,
+        lambda order: order_cancellable(order, begun=True),
         _confirm,
         _cancel,
         "Its payment is withdrawn and its goods are free again. This cannot be taken back.",

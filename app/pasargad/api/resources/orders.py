@@ -32,7 +32,7 @@ def order_show(call: Call) -> answers.OrderShown:
     "POST",
     "/orders/{token}/cancel",
     tag="Orders",
-    summary="Cancel an order that was not paid",
+    summary="Cancel an order that was not paid, or cost nothing and has not been begun",
     detail="If the money was faster, the answer shows a paid order. Sent again it changes nothing.",
     access=ORDER,
     answer=answers.OrderShown,

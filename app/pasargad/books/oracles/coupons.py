@@ -17,10 +17,10 @@ rule(
 rule(
     "redemptions_of_orders",
     "I9",
-    "what made an order cheaper is noted as used while the order waits and once it was paid, and only then",
+    "what made an order cheaper is noted as used while it waits and once it was paid, until it is cancelled",
     """
     WITH orders AS (
-        SELECT o.id, o.number, o.discounts, o.status = 'awaiting_payment' OR EXISTS (
+        SELECT o.id, o.number, o.discounts, o.status = 'awaiting_payment' OR o.status <> 'cancelled' AND EXISTS (
             SELECT FROM orders_orderevent e WHERE e.order_id = o.id AND e.after = 'paid') AS keeps
         FROM orders_order o
     ), wanted AS (

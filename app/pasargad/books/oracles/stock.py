@@ -51,16 +51,17 @@ rule(
 rule(
     "stock_sold_for_orders",
     "I15",
-    "a paid order took its goods out of stock, once; an order that was never paid took none",
+    "a paid order took its goods out of stock, once; one that was never paid, or cancelled since, took none in the end",
     """
     SELECT o.number, format('%s, bought %s of variant %s, moved %s', o.status, l.quantity, l.variant_id,
                             coalesce(sum(m.quantity), 0))
     FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id AND NOT l.made_to_order
     LEFT JOIN catalog_stockmovement m
-        ON m.kind = 'sold' AND m.reference = 'order:' || o.id AND m.variant_id = l.variant_id
+        ON m.kind IN ('sold', 'returned') AND m.reference = 'order:' || o.id AND m.variant_id = l.variant_id
     GROUP BY o.id, l.id
     HAVING coalesce(sum(m.quantity), 0) <> CASE
-        WHEN EXISTS (SELECT FROM orders_orderevent e WHERE e.order_id = o.id AND e.after = 'paid') THEN -l.quantity
+        WHEN o.status <> 'cancelled' AND EXISTS (
+            SELECT FROM orders_orderevent e WHERE e.order_id = o.id AND e.after = 'paid') THEN -l.quantity
         ELSE 0 END
     """,
 )
