@@ -55,6 +55,10 @@ class Delivery(models.TextChoices):
     PICKUP = "pickup", _("I collect it")
 
 
+# What happens only to orders of one delivery.
+ONLY_FOR = {Status.READY_FOR_PICKUP: Delivery.PICKUP, Status.SHIPPED: Delivery.SHIPPING}
+
+
 class Order(models.Model):
     """Money in minor units of `currency`. `token` (128 bits) opens the order's page to whoever has the link."""
 
@@ -141,6 +145,10 @@ class Order(models.Model):
     def reference(self) -> str:
         """What names this order in the stock's books."""
         return f"order:{self.pk}"
+
+    def may_become(self, to: Status) -> bool:
+        """Whether an order of this delivery may go from its status to another."""
+        return to in TRANSITIONS[Status(self.status)] and ONLY_FOR.get(to, self.delivery) == self.delivery
 
 
 class OrderLine(models.Model):

@@ -29,7 +29,7 @@ from pasargad.promotions.wording import say
 
 from .exceptions import CartChanged, CouponGone, IllegalTransition, KeyReused, NotDeliverable, OrderRefused
 from .freezing import frozen_line, frozen_price
-from .models import TRANSITIONS, Order, OrderEvent, OrderLine, Status
+from .models import TRANSITIONS, Delivery, Order, OrderEvent, OrderLine, Status
 from .quoting import Quote, Wish, quote_lines
 from .selectors import order_cancellable, order_earlier
 from .signals import order_changed
@@ -116,6 +116,9 @@ def order_move(order: Order, to: Status, *, actor: str, note: str = "") -> Order
     before = Status(order.status)
     if to not in TRANSITIONS[before]:
         raise IllegalTransition(f"{order.number} is {before.label.lower()} and cannot become {to.label.lower()}.")
+    if not order.may_become(to):
+        way = "collected" if order.delivery == Delivery.PICKUP else "sent"
+        raise IllegalTransition(f"{order.number} is to be {way} and cannot become {to.label.lower()}.")
     changes: dict[str, object] = {"status": to}
     if to == Status.PAID:
         changes["paid_at"] = timezone.now()

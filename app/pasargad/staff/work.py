@@ -14,7 +14,7 @@ from django.db import transaction
 
 from pasargad.audit.services import audit_record
 from pasargad.orders.exceptions import IllegalTransition
-from pasargad.orders.models import TRANSITIONS, Delivery, Order, Status
+from pasargad.orders.models import Delivery, Order, Status
 from pasargad.orders.selectors import order_cancellable
 from pasargad.orders.services import order_lock, order_move
 from pasargad.payments.services import order_withdraw
@@ -51,8 +51,8 @@ def _confirm(_: Any, data: Any) -> ConfirmForm:
     return ConfirmForm(data)
 
 
-def _may_become(to: Status, *, delivery: str = "") -> Callable[[Order], bool]:
-    return lambda order: to in TRANSITIONS[Status(order.status)] and (not delivery or order.delivery == delivery)
+def _may_become(to: Status) -> Callable[[Order], bool]:
+    return lambda order: order.may_become(to)
 
 
 def _move(to: Status) -> Callable[[Order, Any, str], str]:
@@ -105,7 +105,7 @@ ORDER_STEPS: dict[str, Step] = {
     "ready": Step(
         "Ready for pickup",
         "orders.change_order",
-        _may_become(Status.READY_FOR_PICKUP, delivery=Delivery.PICKUP),
+        _may_become(Status.READY_FOR_PICKUP),
         _confirm,
         _move(Status.READY_FOR_PICKUP),
         "The buyer is told to come.",

@@ -11,7 +11,7 @@ from testing.factories import BUYER, NO_LIMIT, make_cart, make_order, make_varia
 
 from pasargad.catalog.models import Reservation, Variant
 from pasargad.orders.exceptions import CartChanged, IllegalTransition, KeyReused, OrderRefused
-from pasargad.orders.models import TRANSITIONS, Order, OrderEvent, Status
+from pasargad.orders.models import TRANSITIONS, Delivery, Order, OrderEvent, Status
 from pasargad.orders.services import order_lock, order_move, order_place
 
 KEY = "a" * 32
@@ -154,11 +154,14 @@ def test_many_carts_for_the_last_piece_make_one_order():
 @pytest.mark.django_db
 @pytest.mark.parametrize("before", Status)
 @pytest.mark.parametrize("after", Status)
-def test_only_the_table_s_steps_are_possible(before, after):
+@pytest.mark.parametrize("delivery", Delivery)
+def test_only_the_table_s_steps_are_possible(before, after, delivery):
     order = make_order()
-    Order.objects.filter(pk=order.pk).update(status=before)
+    Order.objects.filter(pk=order.pk).update(status=before, delivery=delivery)
     locked = order_lock(order.pk)
-    if after in TRANSITIONS[before]:
+    foreign = Status.SHIPPED if delivery == Delivery.PICKUP else Status.READY_FOR_PICKUP
+    assert locked.may_become(after) == (after in TRANSITIONS[before] and after != foreign)
+    if locked.may_become(after):
         order_move(locked, after, actor="test")
         last = OrderEvent.objects.filter(order=order).last()
         assert (last.before, last.after) == (before, after)

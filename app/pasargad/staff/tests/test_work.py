@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from django.db import transaction
 from django.urls import reverse
+from testing.api import with_key
 from testing.carrier import Books
 from testing.factories import BUYER, make_order, make_variant
 from testing.money import make_paid
 from testing.shopper import text_of
 from testing.staff import log_in
 
+from pasargad.api.scopes import Scope
 from pasargad.audit.masking import MASK
 from pasargad.audit.models import Entry
 from pasargad.books.oracles import check
@@ -159,6 +161,26 @@ def test_an_order_for_pickup_is_prepared_and_handed_out(client):
     client.post(step(order, "ready"))
     client.post(step(order, "delivered"))
     assert Order.objects.get().status == Status.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("delivery", "foreign", "words"),
+    [("pickup", "shipped", "is to be collected"), ("shipping", "ready_for_pickup", "is to be sent")],
+)
+def test_what_is_collected_is_never_shipped_and_the_other_way_round(client, delivery, foreign, words):
+    log_in(client, "manager")
+    order = paid(delivery=delivery)
+    shown = page(client, order)
+    assert (step(order, "ready") in shown) == (delivery == "pickup")
+    assert (step(order, "pack") in shown) == (delivery == "shipping")
+    api = with_key(Scope.ORDERS_WRITE)
+    refused = api.post(f"/staff/orders/{order.number}/status", {"status": foreign})
+    assert refused.status_code == 409 and words in refused.json()["detail"]
+    action = {"ready_for_pickup": "ready_for_pickup", "shipped": "ship"}[foreign]
+    data = {"action": action, "_selected_action": [order.pk]}
+    answer = client.post(reverse("admin:orders_order_changelist"), data, follow=True)
+    assert words in answer.content.decode()
+    assert Order.objects.get().status == Status.PAID
 
 
 def test_a_parcel_is_unpacked_until_it_leaves(client):
