@@ -8,6 +8,9 @@ order_changed = Signal()
 # request: ReturnRequest, before: ReturnState, after: ReturnState
 return_changed = Signal()
 
+# order: Order (locked), actor: str; fewer of its pieces are owed than before
+pieces_refunded = Signal()
+
 # order: Order, reference: str (names the refund), amount_minor: int
 money_returned = Signal()
 

@@ -25,7 +25,7 @@ from pasargad.orders.parcels import pieces_sent
 from pasargad.orders.return_models import ReturnRequest, ReturnState
 from pasargad.orders.returns import pieces_in_returns, restock, return_lock, return_move
 from pasargad.orders.services import order_lock, order_move
-from pasargad.orders.signals import money_returned
+from pasargad.orders.signals import money_returned, pieces_refunded
 
 from . import gateway
 from .bookkeeping import book_came_back, book_promised, book_sent, book_withdrawn
@@ -80,8 +80,11 @@ def refund_open(
     refund = _promise(
         order, attempt, amount_minor, reason, actor=actor, return_request=return_request, request_key=request_key
     )
-    _note_pieces(refund, order, list(pieces))
+    given_up = list(pieces)
+    _note_pieces(refund, order, given_up)
     _follow_the_sums(order, actor=actor, note=reason)
+    if given_up:
+        pieces_refunded.send(sender=Order, order=order, actor=actor)
     crash_point("payments.refund.opened")
     return refund
 

@@ -125,7 +125,7 @@ class ShipmentAdmin(admin.ModelAdmin):
 
     @admin.action(description="Unpack", permissions=["change"])
     def unpack(self, request: HttpRequest, queryset: QuerySet[Shipment]) -> None:
-        self._each(request, queryset, shipment_cancel)
+        self._each(request, queryset, lambda pk: shipment_cancel(pk, actor=str(request.user)))
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Shipment], act: Any) -> None:
         done = 0

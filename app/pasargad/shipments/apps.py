@@ -8,7 +8,7 @@ class ShipmentsConfig(AppConfig):
     def ready(self) -> None:
         from pasargad.orders.parcels import parcels_told_by
 
-        from . import tasks  # noqa: F401  # importing is what registers the periodic ones
+        from . import receivers, tasks  # noqa: F401  # importing is what connects and registers them
         from .selectors import pieces_in_parcels_sent
 
         parcels_told_by(pieces_in_parcels_sent)

@@ -62,15 +62,20 @@ def shipment_prepare(order_id: int, *, quantities: Mapping[int, int] | None = No
     return shipment
 
 
-def shipment_cancel(shipment_id: int) -> None:
-    """Unpack a parcel that has not left; raises ShipmentRefused."""
-    changed = Shipment.objects.filter(pk=shipment_id, state__in=(State.PREPARED, State.LABELLED))
-    if not changed.update(state=State.CANCELLED, updated_at=timezone.now()):
-        raise ShipmentRefused("This parcel has left, or its label is being bought.")
+def shipment_cancel(shipment_id: int, *, actor: str) -> None:
+    """Unpack a parcel that has not left; the order is shipped if nothing else was owed. Raises ShipmentRefused."""
+    with transaction.atomic():
+        order, shipment = _lock(shipment_id)
+        if shipment.state not in (State.PREPARED, State.LABELLED):
+            raise ShipmentRefused("This parcel has left, or its label is being bought.")
+        shipment.state = State.CANCELLED
+        shipment.save(update_fields=["state", "updated_at"])
+        order_advance(order, actor)
 
 
 def shipment_rates(shipment: Shipment) -> list[CarrierRate]:
-    """Ask the carrier what sending a parcel costs, cheapest first; raises CarrierError."""
+    """Ask the carrier what sending a parcel costs, cheapest first; raises ShipmentRefused or CarrierError."""
+    _require_standing(shipment.order)
     found = carrier_of(shipment.carrier).rates(_parcel(shipment))
     return sorted(found, key=lambda rate: rate.price_minor)
 
@@ -80,19 +85,7 @@ def label_buy(shipment_id: int, rate: CarrierRate) -> Shipment:
 
     After CarrierUnreachable the parcel stays `buying` until `label_settle` learns what happened.
     """
-    wished = Shipment.objects.filter(pk=shipment_id, state=State.PREPARED).update(
-        state=State.BUYING,
-        rate_id=rate.id,
-        service=rate.service[:60],
-        tracking_carrier=rate.carrier.lower()[:40],
-        cost_minor=rate.price_minor,
-        currency=rate.currency,
-        error="",
-        updated_at=timezone.now(),
-    )
-    if not wished:
-        raise ShipmentRefused("This parcel has a label, or one is being bought.")
-    shipment = Shipment.objects.get(pk=shipment_id)
+    shipment = _wish_for_label(shipment_id, rate)
     try:
         label = carrier_of(shipment.carrier).buy(rate.id, reference=shipment.reference)
     except CarrierRefused as error:
@@ -113,7 +106,10 @@ def label_settle(shipment: Shipment) -> None:
 
 
 def labels_settle(*, quiet_seconds: int = 120, limit: int = 50) -> int:
-    """Ask about every purchase without an answer; returns how many were settled."""
+    """Ask about every purchase without an answer; returns how many were settled.
+
+    What stays unknown goes to the end of the queue, so that it keeps no other from being asked about.
+    """
     before = timezone.now() - timedelta(seconds=quiet_seconds)
     settled = 0
     for shipment in Shipment.objects.filter(state=State.BUYING, updated_at__lt=before).order_by("updated_at")[:limit]:
@@ -122,29 +118,30 @@ def labels_settle(*, quiet_seconds: int = 120, limit: int = 50) -> int:
             settled += 1
         except CarrierError as error:
             logger.warning("label unknown", extra={"shipment": shipment.pk, "reason": str(error)})
+        except Exception:
+            logger.exception("cannot note what became of a label", extra={"shipment": shipment.pk})
+        Shipment.objects.filter(pk=shipment.pk, state=State.BUYING).update(updated_at=timezone.now())
     return settled
 
 
 def shipment_send(shipment_id: int, *, actor: str, tracking_number: str = "") -> Shipment:
     """Note that a parcel was handed over; the order is shipped when all of it is. Raises ShipmentRefused."""
     with transaction.atomic():
-        order = order_lock(Shipment.objects.get(pk=shipment_id).order_id)
-        shipment = Shipment.objects.select_for_update().get(pk=shipment_id)
+        order, shipment = _lock(shipment_id)
         if shipment.state not in (State.PREPARED, State.LABELLED) or order.status not in SENDABLE:
             raise ShipmentRefused("This parcel cannot be sent: it has left already, or its order does not stand.")
         _require_owed(order, shipment)
         shipment.state, shipment.sent_at = State.IN_TRANSIT, timezone.now()
         shipment.tracking_number = tracking_number or shipment.tracking_number
         shipment.save()
-        _advance_order(order, actor)
+        order_advance(order, actor)
     return shipment
 
 
 def tracking_record(shipment_id: int, tracking: Tracking) -> int:
     """Note what a carrier tells of a parcel, in whatever order and however often; returns how much of it was new."""
     with transaction.atomic():
-        order = order_lock(Shipment.objects.get(pk=shipment_id).order_id)
-        shipment = Shipment.objects.select_for_update().get(pk=shipment_id)
+        order, shipment = _lock(shipment_id)
         known = set(shipment.events.values_list("at", "status", "text"))
         fresh = {(step.at, step.status, step.text): step for step in tracking.steps}
         new = [step for key, step in fresh.items() if key not in known]
@@ -154,8 +151,24 @@ def tracking_record(shipment_id: int, tracking: Tracking) -> int:
         )
         if new:
             _follow(shipment)
-            _advance_order(order, "carrier")
+            order_advance(order, "carrier")
     return len(new)
+
+
+def order_advance(order: Order, actor: str) -> None:
+    """Move a locked order on when all its pieces have left, and when all have arrived."""
+    parcels = [shipment.state for shipment in order.shipments.all() if shipment.state != State.CANCELLED]
+    if any(pieces_left(order).values()) or not parcels or any(state in NOT_SENT for state in parcels):
+        return
+    if order.may_become(Status.SHIPPED):
+        order_move(order, Status.SHIPPED, actor=actor)
+    if order.status == Status.SHIPPED and all(state == State.DELIVERED for state in parcels):
+        order_move(order, Status.DELIVERED, actor=actor)
+
+
+def _lock(shipment_id: int) -> tuple[Order, Shipment]:
+    order = order_lock(Shipment.objects.get(pk=shipment_id).order_id)
+    return order, Shipment.objects.select_for_update().get(pk=shipment_id)
 
 
 def _follow(shipment: Shipment) -> None:
@@ -170,15 +183,29 @@ def _follow(shipment: Shipment) -> None:
     shipment.save()
 
 
-def _advance_order(order: Order, actor: str) -> None:
-    """Move an order on when all its pieces have left, and when all have arrived."""
-    parcels = [shipment.state for shipment in order.shipments.all() if shipment.state != State.CANCELLED]
-    if any(pieces_left(order).values()) or not parcels or any(state in NOT_SENT for state in parcels):
-        return
-    if order.status in (Status.PAID, Status.PROCESSING):
-        order_move(order, Status.SHIPPED, actor=actor)
-    if order.status == Status.SHIPPED and all(state == State.DELIVERED for state in parcels):
-        order_move(order, Status.DELIVERED, actor=actor)
+def _wish_for_label(shipment_id: int, rate: CarrierRate) -> Shipment:
+    """Note that a label is being bought, where one is of use."""
+    with transaction.atomic():
+        order, shipment = _lock(shipment_id)
+        if shipment.state != State.PREPARED:
+            raise ShipmentRefused("This parcel has a label, or one is being bought.")
+        _require_to_be_sent(order, shipment)
+        shipment.state, shipment.error = State.BUYING, ""
+        shipment.rate_id, shipment.service = rate.id, rate.service[:60]
+        shipment.tracking_carrier = rate.carrier.lower()[:40]
+        shipment.cost_minor, shipment.currency = rate.price_minor, rate.currency
+        shipment.save()
+    return shipment
+
+
+def _require_to_be_sent(order: Order, shipment: Shipment) -> None:
+    _require_standing(order)
+    _require_owed(order, shipment)
+
+
+def _require_standing(order: Order) -> None:
+    if order.status not in SENDABLE:
+        raise ShipmentRefused(f"{order.number} needs no label: it is {order.get_status_display().lower()}.")
 
 
 def _require_owed(order: Order, shipment: Shipment) -> None:

@@ -148,7 +148,7 @@ def _send(shipment: Shipment, form: SendForm, actor: str) -> str:
 def _unpack(shipment: Shipment, form: Any, actor: str) -> str:
     with transaction.atomic():
         before = shipment.state
-        shipment_cancel(shipment.pk)
+        shipment_cancel(shipment.pk, actor=actor)
         audit_record("unpacked", target=shipment, changes={"state": [before, State.CANCELLED.value]})
     return f"Parcel {shipment.pk} is unpacked."
 

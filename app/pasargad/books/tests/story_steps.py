@@ -166,7 +166,7 @@ class StaffSteps(Story):
                 if step == "send":
                     shipment_send(found.pk, actor="staff")
                 elif step == "unpack":
-                    shipment_cancel(found.pk)
+                    shipment_cancel(found.pk, actor="staff")
                 elif found.sent_at:
                     arrived = Step(DELIVERED, "Left at the door", "Boston", timezone.now())
                     tracking_record(found.pk, Tracking("own", "1", (arrived,)))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import pytest
+from django.db import connection, transaction
 from testing.factories import make_order, make_variant
 from testing.money import make_paid
 
 from pasargad.books.oracles import check
 from pasargad.catalog.models import Variant
+from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, OrderLine, Status
 from pasargad.payments.exceptions import RefundRefused
 from pasargad.payments.gateway import Sent
@@ -17,6 +20,7 @@ from pasargad.payments.models import PaymentAttempt, Refund, RefundLine
 from pasargad.payments.refunds import Piece, order_refund, refund_settle, refund_withdraw
 from pasargad.payments.staff_forms import RefundForm
 from pasargad.shipments.exceptions import ShipmentRefused
+from pasargad.shipments.models import Shipment
 from pasargad.shipments.services import shipment_cancel, shipment_prepare, shipment_send
 
 
@@ -74,11 +78,76 @@ def test_a_parcel_with_a_piece_refunded_meanwhile_does_not_leave(attempt):
     refund(attempt, 1, restock=True)
     with pytest.raises(ShipmentRefused, match="pack this parcel anew"):
         shipment_send(parcel.pk, actor="staff")
-    shipment_cancel(parcel.pk)
+    shipment_cancel(parcel.pk, actor="staff")
     smaller = shipment_prepare(attempt.order_id)
     shipment_send(smaller.pk, actor="staff")
     assert smaller.lines.get().quantity == 1
     assert Order.objects.get().status == Status.SHIPPED and check() == []
+
+
+def test_an_order_is_shipped_when_the_last_unsent_piece_is_refunded(attempt):
+    refund(attempt, 1)
+    assert Order.objects.get().status == Status.PAID
+    refund(attempt, 1, restock=True)
+    assert Order.objects.get().status == Status.SHIPPED and check() == []
+    assert Mail.objects.filter(kind="order_shipped").count() == 1
+
+
+def test_a_refund_of_sent_pieces_ships_nothing(attempt):
+    refund(attempt, 1, sent=True)
+    assert Order.objects.get().status == Status.PAID and check() == []
+
+
+def test_an_order_whose_parcel_has_arrived_is_delivered_with_the_refund_of_the_rest(attempt):
+    Shipment.objects.update(state=Shipment.State.DELIVERED)
+    refund(attempt, 2)
+    assert Order.objects.get().status == Status.DELIVERED and check() == []
+
+
+def test_an_order_given_up_before_anything_left_is_not_shipped(db):
+    attempt = make_paid(make_order((make_variant(stock=5), 3)))
+    refund(attempt, 3)
+    assert Order.objects.get().status == Status.PAID and check() == []
+
+
+def test_an_order_is_shipped_when_refunded_pieces_are_unpacked(attempt):
+    parcel = shipment_prepare(attempt.order_id)
+    refund(attempt, 2)
+    assert Order.objects.get().status == Status.PAID, "they are in a parcel still"
+    shipment_cancel(parcel.pk, actor="staff")
+    assert Order.objects.get().status == Status.SHIPPED and check() == []
+
+
+def test_an_order_waits_for_what_is_unpacked_to_be_packed_anew(attempt):
+    shipment_cancel(shipment_prepare(attempt.order_id).pk, actor="staff")
+    assert Order.objects.get().status == Status.PAID and packed_next(attempt) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "control"])
+def test_unpacking_waits_for_the_refund_that_runs(locked, monkeypatch):
+    attempt = make_paid(make_order((make_variant(stock=5), 3)))
+    line = attempt.order.lines.get()
+    first = shipment_prepare(attempt.order_id, quantities={line.pk: 1})
+    shipment_send(first.pk, actor="staff")
+    parcel = shipment_prepare(attempt.order_id)
+    if not locked:
+        monkeypatch.setattr("pasargad.shipments.services.order_lock", lambda pk: Order.objects.get(pk=pk))
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            refund(attempt, 2)
+            unpacking = other.submit(unpack, parcel.pk)
+            ended, _ = wait([unpacking], timeout=1)
+        unpacking.result(10)
+    assert bool(ended) is not locked
+    assert Order.objects.get().status == (Status.SHIPPED if locked else Status.PAID)
+
+
+def unpack(parcel_id: int) -> None:
+    try:
+        shipment_cancel(parcel_id, actor="staff")
+    finally:
+        connection.close()
 
 
 def test_staff_are_asked_only_where_there_are_both(attempt):

@@ -85,10 +85,10 @@ def test_only_orders_that_stand_are_packed():
 
 def test_an_unpacked_parcel_frees_its_pieces():
     shipment = parcel("own")
-    services.shipment_cancel(shipment.pk)
+    services.shipment_cancel(shipment.pk, actor="staff")
     assert services.shipment_prepare(shipment.order_id).lines.count() == 1
     with pytest.raises(ShipmentRefused):
-        services.shipment_cancel(shipment.pk)
+        services.shipment_cancel(shipment.pk, actor="staff")
 
 
 def test_rates_and_label_of_the_carrier(carrier: Books):
@@ -134,10 +134,57 @@ def test_a_purchase_without_an_answer_is_asked_about_and_never_made_twice(carrie
     with pytest.raises(ShipmentRefused):
         services.label_buy(shipment.pk, rate)
     with pytest.raises(ShipmentRefused):
-        services.shipment_cancel(shipment.pk)
+        services.shipment_cancel(shipment.pk, actor="staff")
     assert services.labels_settle(quiet_seconds=60) == 0
     assert services.labels_settle(quiet_seconds=-1) == 1
     assert state(shipment)[0] == after and len(carrier.bought) == labels
+
+
+@pytest.mark.parametrize(
+    "status",
+    [Status.AWAITING_PAYMENT, Status.EXPIRED, Status.CANCELLED, Status.REFUND_DUE, Status.REFUNDED, Status.DELIVERED],
+)
+def test_an_order_that_does_not_stand_gets_no_label(admin_client, settings, carrier: Books, status):
+    shipment = parcel()
+    rate = services.shipment_rates(shipment)[0]
+    carrier.asked.clear()
+    Order.objects.update(status=status)
+    with pytest.raises(ShipmentRefused, match="needs no label"):
+        services.label_buy(shipment.pk, rate)
+    data = {"action": "buy_label", "_selected_action": [shipment.pk]}
+    answer = admin_client.post(f"/{settings.ADMIN_URL_PATH}/shipments/shipment/", data, follow=True)
+    assert "needs no label" in answer.content.decode()
+    assert state(shipment)[0] == State.PREPARED and carrier.asked == carrier.bought == []
+
+
+def test_refunded_pieces_get_no_label(carrier: Books):
+    order = make_paid(make_order((make_variant(), 3))).order
+    shipment = services.shipment_prepare(order.pk, carrier="shippo")
+    rate = services.shipment_rates(shipment)[0]
+    order_refund(order.pk, 1000, "Out of filament.", actor="staff", pieces=[Piece(order.lines.get(), 1)])
+    with pytest.raises(ShipmentRefused, match="pack this parcel anew"):
+        services.label_buy(shipment.pk, rate)
+    assert state(shipment)[0] == State.PREPARED and carrier.bought == []
+
+
+@pytest.mark.parametrize("problem", [CarrierUnreachable("no answer"), ValueError("nonsense")])
+def test_a_label_that_stays_unknown_hides_no_other(carrier: Books, monkeypatch, problem):
+    stuck, other = parcel(), parcel()
+    for shipment in (stuck, other):
+        rate = services.shipment_rates(shipment)[0]
+        carrier.faults = ["drop"]
+        with pytest.raises(CarrierUnreachable):
+            services.label_buy(shipment.pk, rate)
+    settle = services.label_settle
+
+    def ask(shipment: Shipment) -> None:
+        if shipment.pk == stuck.pk:
+            raise problem
+        settle(shipment)
+
+    monkeypatch.setattr(services, "label_settle", ask)
+    assert [services.labels_settle(quiet_seconds=-1, limit=1) for _ in range(2)] == [0, 1]
+    assert (state(stuck)[0], state(other)[0]) == (State.BUYING, State.LABELLED)
 
 
 @pytest.mark.parametrize("fault", ["refuse", "error"])
