@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from pasargad.accounts import second_factor
 from pasargad.cart.selectors import cart_lines, cart_of_account
 from pasargad.languages import without_prefix
+from pasargad.redirects import see_other
 from pasargad.storefront.cookies import CART, COUNT, remember_cart
 from pasargad.storefront.views.wishlist import COOKIE as WISHLIST
 
@@ -63,9 +64,9 @@ class StaffSecondFactor:
         if not user.is_authenticated or not user.is_staff or request.path == reverse("admin:logout"):
             return None
         if not second_factor.is_set_up(user):
-            return HttpResponseRedirect(reverse("mfa_index"), status=303)
+            return see_other(reverse("mfa_index"))
         if second_factor.was_used(request):
             return None
         onward = urlencode({"next": request.get_full_path() if request.method == "GET" else reverse("admin:index")})
         step = "mfa_reauthenticate_webauthn" if second_factor.has_keys_only(user) else "mfa_reauthenticate"
-        return HttpResponseRedirect(f"{reverse(step)}?{onward}", status=303)
+        return see_other(f"{reverse(step)}?{onward}")

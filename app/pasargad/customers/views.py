@@ -27,10 +27,10 @@ from pasargad.orders.presenting import order_summary
 from pasargad.orders.selectors import orders_of
 from pasargad.privacy.erasing import ErasureRefused, account_erase, erasure_obstacles
 from pasargad.privacy.exporting import export_of
+from pasargad.redirects import see_other
 from pasargad.reminders.selectors import agreed
 from pasargad.reminders.services import consent_set
 from pasargad.storefront.caching import private
-from pasargad.storefront.redirects import see_other
 
 from .forms import AddressForm, EraseForm, ProfileForm, RemindersForm
 

@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import translation
@@ -27,6 +27,7 @@ from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import Dispute, PaymentAttempt, Refund
 from pasargad.payments.refunds import refundable
 from pasargad.payments.staff_views import may_do, steps_of
+from pasargad.redirects import see_other
 from pasargad.reviews.exceptions import ReviewRefused
 from pasargad.reviews.models import Review
 from pasargad.reviews.models import Status as ReviewStatus
@@ -145,12 +146,12 @@ def _do(
     back = page_of(order)
     if not step.opens(subject):
         messages.warning(request, f"{step.label} is not possible: {about} has moved on.")
-        return _see_other(back)
+        return see_other(back)
     try:
         form = step.form(subject, _data(request))
     except REFUSALS as refusal:
         messages.error(request, f"{step.label}: {refusal}")
-        return _see_other(back)
+        return see_other(back)
     return ask(
         request, form, lambda: step.does(subject, form, str(request.user)), title=f"{step.label}: {about}",
         button=step.label, back=back, order=order, asks=step.asks, danger=step.danger,
@@ -175,7 +176,7 @@ def ask(
         if form.is_valid():
             try:
                 messages.success(request, act())
-                return _see_other(back)
+                return see_other(back)
             except REFUSALS as refusal:
                 logger.info("staff refused", extra={"order": order.number, "step": button, "reason": str(refusal)})
                 form.add_error(None, str(refusal))
@@ -286,11 +287,3 @@ def _data(request: HttpRequest) -> Any:
 def _require(request: HttpRequest, right: str) -> None:
     if not request.user.has_perm(right):  # type: ignore[union-attr]
         raise PermissionDenied
-
-
-class SeeOther(HttpResponseRedirect):
-    status_code = 303
-
-
-def _see_other(address: str) -> HttpResponse:
-    return SeeOther(address)

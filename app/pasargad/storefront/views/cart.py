@@ -16,13 +16,13 @@ from pasargad.cart.selectors import cart_lines
 from pasargad.catalog.models import Variant
 from pasargad.orders.coupons import shopper_of
 from pasargad.orders.quoting import Wish, quote_lines
+from pasargad.redirects import see_other
 
 from ..caching import private
 from ..cookies import COUNT, cart_of, cart_of_or_new, remember_cart
 from ..forms import AddToCartForm, QuantityForm
 from ..limits import limited
 from ..presenting import CartView, cart_view, quote_view
-from ..redirects import see_other
 from .catalog import product_page
 
 NOTICES = {

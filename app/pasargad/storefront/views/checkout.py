@@ -20,6 +20,7 @@ from pasargad.orders.coupons import coupon_take, shopper_of
 from pasargad.orders.exceptions import OrderRefused
 from pasargad.orders.quoting import quote_lines
 from pasargad.orders.services import order_place
+from pasargad.redirects import see_other
 from pasargad.shipping.selectors import countries_served
 
 from ..caching import private
@@ -27,7 +28,6 @@ from ..cookies import cart_of, remember_cart
 from ..forms import CheckoutForm, fresh_key
 from ..limits import limited
 from ..presenting import cart_view, quote_view
-from ..redirects import see_other
 from .known import address_choices, address_note, known_details, may_save_address
 from .paying import to_payment
 from .wishes import wish_of

@@ -9,11 +9,11 @@ from django.views.decorators.http import require_POST
 from pasargad.cart.services import cart_coupon_set
 from pasargad.orders.coupons import coupon_take, shopper_of
 from pasargad.orders.quoting import Wish
+from pasargad.redirects import see_other_url
 
 from ..caching import private
 from ..cookies import cart_of
 from ..limits import limited
-from ..redirects import see_other_url
 
 
 @private

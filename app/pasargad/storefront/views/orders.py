@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
@@ -17,17 +17,18 @@ from pasargad.cart.services import cart_refill
 from pasargad.orders.models import Order, Status
 from pasargad.orders.presenting import order_view
 from pasargad.orders.returns import returnable_lines
-from pasargad.orders.selectors import order_by_number, order_by_token
+from pasargad.orders.selectors import order_by_number
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
 from pasargad.payments.services import order_withdraw, payment_check, payment_start
+from pasargad.redirects import see_other
 from pasargad.shipments.selectors import shipments_of
 
 from ..caching import private
 from ..cookies import cart_of_or_new, remember_cart
 from ..forms import OrderFindForm
 from ..limits import limited
-from ..redirects import see_other
+from ..links import order_of_link
 from ..return_forms import return_views
 from .paying import payment_address, return_url, to_payment
 
@@ -39,7 +40,7 @@ UNAVAILABLE = gettext_lazy("The payment service does not answer at the moment. N
 @require_safe
 @limited("order_lookup", methods=("GET",))
 def order(request: HttpRequest, token: str) -> HttpResponse:
-    found = _order(token)
+    found = order_of_link(token)
     if request.GET.get("payment") == "here" and found.status == Status.AWAITING_PAYMENT:
         return _own_payment_page(request, found)
     attempt = _latest(found)
@@ -60,7 +61,7 @@ def order(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 @limited("checkout")
 def order_pay(request: HttpRequest, token: str) -> HttpResponse:
-    return to_payment(_order(token))
+    return to_payment(order_of_link(token))
 
 
 @private
@@ -69,7 +70,7 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
 @limited("checkout")
 def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
     """Cancel an order that was not paid and put its goods back into the cart."""
-    found = order_withdraw(_order(token).pk, actor="shopper")
+    found = order_withdraw(order_of_link(token).pk, actor="shopper")
     if found.status != Status.CANCELLED:
         return see_other(reverse("order", args=[token]))
     cart = cart_of_or_new(request)
@@ -84,7 +85,7 @@ def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
 @limited("order_lookup", methods=("GET",))
 def order_return(request: HttpRequest, token: str) -> HttpResponse:
     """Where the provider sends shoppers back to: ask it what happened, believe nothing in the address."""
-    found = _order(token)
+    found = order_of_link(token)
     attempt = _latest(found)
     try:
         if attempt and found.status == Status.AWAITING_PAYMENT:
@@ -133,13 +134,6 @@ def _own_payment_page(request: HttpRequest, order: Order) -> HttpResponse:
         "connect-src": ["'self'", "https://api.stripe.com"],
     }
     return response
-
-
-def _order(token: str) -> Order:
-    try:
-        return order_by_token(token)
-    except Order.DoesNotExist:
-        raise Http404 from None
 
 
 def _latest(order: Order) -> PaymentAttempt | None:

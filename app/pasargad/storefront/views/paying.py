@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.urls import reverse
 
 from pasargad.orders.models import Order, Status
@@ -13,6 +13,7 @@ from pasargad.payments import gateway
 from pasargad.payments.exceptions import PaymentError
 from pasargad.payments.models import PaymentAttempt
 from pasargad.payments.services import payment_start
+from pasargad.redirects import see_other
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +27,13 @@ def to_payment(order: Order) -> HttpResponse:
     own_page = reverse("order", args=[order.token])
     if order.status == Status.PAID:
         # Paid meanwhile, or it cost nothing.
-        return HttpResponseRedirect(own_page, status=303)
+        return see_other(own_page)
     try:
         attempt = payment_start(order.pk)
     except PaymentError as error:
         logger.warning("payment not started", extra={"order": order.number, "reason": str(error)})
-        return HttpResponseRedirect(f"{own_page}?payment=unavailable", status=303)
-    return HttpResponseRedirect(payment_address(order, attempt) or f"{own_page}?payment=here", status=303)
+        return see_other(f"{own_page}?payment=unavailable")
+    return see_other(payment_address(order, attempt) or f"{own_page}?payment=here")
 
 
 def payment_address(order: Order, attempt: PaymentAttempt) -> str:

@@ -16,12 +16,12 @@ from pasargad.orders.presenting import order_view
 from pasargad.orders.return_models import ReturnRequest
 from pasargad.orders.returns import return_request, returnable_lines
 from pasargad.orders.returns import return_withdraw as withdraw
-from pasargad.orders.selectors import order_by_token
+from pasargad.redirects import see_other
 
 from ..caching import private
 from ..forms import fresh_key
 from ..limits import limited
-from ..redirects import see_other
+from ..links import order_of_link
 from ..return_forms import ReturnForm
 
 
@@ -31,7 +31,7 @@ from ..return_forms import ReturnForm
 @limited("order_lookup")
 def order_returns(request: HttpRequest, token: str) -> HttpResponse:
     """Ask for pieces to be taken back."""
-    order = _order(token)
+    order = order_of_link(token)
     lines = returnable_lines(order)
     own_page = reverse("order", args=[token])
     if request.method != "POST":
@@ -58,7 +58,7 @@ def order_returns(request: HttpRequest, token: str) -> HttpResponse:
 @limited("order_lookup")
 def return_withdraw(request: HttpRequest, token: str, number: str) -> HttpResponse:
     """Take a return back; one that went on meanwhile is shown as it is."""
-    order = _order(token)
+    order = order_of_link(token)
     found = ReturnRequest.objects.filter(order=order, number=int(number)).first()
     if found is None:
         raise Http404
@@ -70,10 +70,3 @@ def return_withdraw(request: HttpRequest, token: str, number: str) -> HttpRespon
 def _page(request: HttpRequest, order: Order, form: ReturnForm, *, status: int = 200) -> HttpResponse:
     context = {"order": order_view(order), "form": form}
     return render(request, "storefront/order_returns.html", context, status=status)
-
-
-def _order(token: str) -> Order:
-    try:
-        return order_by_token(token)
-    except Order.DoesNotExist:
-        raise Http404 from None

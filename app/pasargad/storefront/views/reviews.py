@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from pasargad.catalog import selectors
 from pasargad.catalog.models import Kind
 from pasargad.orders.models import Order
-from pasargad.orders.selectors import order_by_token
+from pasargad.redirects import see_other
 from pasargad.reviews.exceptions import ReviewRefused
 from pasargad.reviews.selectors import bought_with, order_to_review, reviews_of
 from pasargad.reviews.services import review_write
@@ -23,8 +23,8 @@ from .. import presenting
 from ..caching import private, shared
 from ..forms import AccessibleForm
 from ..limits import limited
+from ..links import order_of_link
 from ..presenting import Crumb
-from ..redirects import see_other
 from ..review_forms import ReviewForm
 from .lists import crumbs, moved
 
@@ -80,7 +80,7 @@ def review_start(request: HttpRequest, slug: str) -> HttpResponse:
 @limited("order_lookup", methods=("GET",))
 def order_reviews(request: HttpRequest, token: str) -> HttpResponse:
     """What of an order can be reviewed."""
-    order = _order(token)
+    order = order_of_link(token)
     context = {
         "order": order,
         "bought": bought_with(order),
@@ -95,7 +95,7 @@ def order_reviews(request: HttpRequest, token: str) -> HttpResponse:
 @limited("cart")
 def order_review(request: HttpRequest, token: str, slug: str) -> HttpResponse:
     """Write a review, or write it anew."""
-    order = _order(token)
+    order = order_of_link(token)
     found = next((item for item in bought_with(order) if item.product.slug == slug), None)
     if found is None:
         raise Http404
@@ -119,10 +119,3 @@ def order_review(request: HttpRequest, token: str, slug: str) -> HttpResponse:
 def _form(request: HttpRequest, order: Order, name: str, form: AccessibleForm, *, status: int = 200) -> HttpResponse:
     context = {"order": order, "product_name": name, "form": form}
     return render(request, "storefront/order_review.html", context, status=status)
-
-
-def _order(token: str) -> Order:
-    try:
-        return order_by_token(token)
-    except Order.DoesNotExist:
-        raise Http404 from None

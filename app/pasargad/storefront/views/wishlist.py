@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from pasargad.catalog.models import Product
+from pasargad.redirects import see_other
 from pasargad.wishlist import services
 from pasargad.wishlist.models import Wishlist
 from pasargad.wishlist.selectors import wishlist_by_token, wishlist_cards
@@ -18,7 +19,6 @@ from pasargad.wishlist.selectors import wishlist_by_token, wishlist_cards
 from .. import presenting
 from ..caching import private
 from ..limits import limited
-from ..redirects import see_other
 
 COOKIE = "pp_wishlist"
 SALT = "pasargad.wishlist"
