@@ -10,6 +10,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from pasargad.readonly import ReadOnly
+
 from .export import csv_rows, in_pages
 from .models import Entry
 from .services import audit_record
@@ -19,7 +21,7 @@ LONGEST_BRIEF = 160
 
 
 @admin.register(Entry)
-class EntryAdmin(admin.ModelAdmin):
+class EntryAdmin(ReadOnly):
     """The log is read here; the database refuses to change it."""
 
     list_display = ("at", "actor", "address", "action", "target_type", "target_id", "target", "brief")
@@ -32,15 +34,6 @@ class EntryAdmin(admin.ModelAdmin):
     change_list_template = "admin/audit/entry/change_list.html"
     fields = readonly_fields = ("at", "actor", "address", "action", "target_type", "target_id", "target", "summary",
                                 "request_id", "place")  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="before → after")
     def brief(self, entry: Entry) -> str:

@@ -15,13 +15,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.http import HttpRequest
 
-
-class ReadOnly(admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from pasargad.readonly import ReadOnly
 
 
 class AuthenticatorAdmin(ReadOnly):
@@ -32,13 +26,13 @@ class AuthenticatorAdmin(ReadOnly):
     search_fields = ("user__email",)
     fields = ("user", "type", "created_at", "last_used_at")
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
 
 class EmailAddressAdmin(ReadOnly):
     list_display = ("email", "user", "primary", "verified")
     search_fields = ("email",)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 for _model in (EmailAddress, EmailConfirmation, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):

@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from pasargad.readonly import ReadOnly
+
 from . import services
 from .declared import FLAGS, FlagError
 from .models import FlagChange, FlagRule
@@ -75,16 +77,7 @@ class FlagRuleAdmin(admin.ModelAdmin):
 
 
 @admin.register(FlagChange)
-class FlagChangeAdmin(admin.ModelAdmin):
+class FlagChangeAdmin(ReadOnly):
     list_display = ("at", "name", "actor", "before", "after")
     list_filter = ("name",)
     search_fields = ("name", "actor")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

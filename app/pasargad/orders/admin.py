@@ -1,24 +1,13 @@
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from pasargad.readonly import FrozenInline, ReadOnly
+
 from .exceptions import IllegalTransition
 from .models import Order, OrderEvent, OrderLine, Status
 from .services import order_lock, order_move
-
-
-class FrozenInline(admin.TabularInline):
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class LineInline(FrozenInline):
@@ -33,7 +22,7 @@ class EventInline(FrozenInline):
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(ReadOnly):
     """Orders are read here and moved on by actions; what was bought is frozen."""
 
     list_display = ("number", "placed_at", "status", "email", "delivery", "total")
@@ -45,16 +34,6 @@ class OrderAdmin(admin.ModelAdmin):
     actions = ("start", "ready_for_pickup", "ship", "deliver")
     exclude = ("token", "idempotency_key", "request_digest")
     readonly_fields = ("refunded_minor",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Actions ask for the right to change; a single order is only shown.
-        return obj is None and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.action(description="Start production", permissions=["change"])
     def start(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:

@@ -6,37 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from pasargad.orders.return_models import ReturnEvent, ReturnLine, ReturnRequest
+from pasargad.readonly import FrozenInline, ReadOnly
 
 from . import staff_views
 from .exceptions import RefundRefused
 from .messages import messages_refused
 from .models import Dispute, PaymentAttempt, Refund, RefundFailure, RefundLine, WebhookEvent
 from .refunds import refund_again, refund_withdraw
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Books are written by the shop, not by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Actions ask for the right to change; a single row is only shown.
-        return obj is None and bool(self.actions) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Frozen(admin.TabularInline):
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(PaymentAttempt)
@@ -58,12 +34,12 @@ class PaymentAttemptAdmin(ReadOnly):
     exclude = ("client_secret",)
 
 
-class RefundLineInline(Frozen):
+class RefundLineInline(FrozenInline):
     model = RefundLine
     fields = ("line", "quantity", "sent_quantity", "restocked")
 
 
-class FailureInline(Frozen):
+class FailureInline(FrozenInline):
     model = RefundFailure
     fields = readonly_fields = ("at", "number", "idempotency_key", "provider_id", "error")
 
@@ -124,12 +100,12 @@ class WebhookEventAdmin(ReadOnly):
     list_filter = (RefusedFilter, "type", "waiting")
 
 
-class ReturnLineInline(Frozen):
+class ReturnLineInline(FrozenInline):
     model = ReturnLine
     fields = ("line", "quantity", "restocked", "written_off")
 
 
-class ReturnEventInline(Frozen):
+class ReturnEventInline(FrozenInline):
     model = ReturnEvent
     fields = readonly_fields = ("at", "before", "after", "actor", "note")
 

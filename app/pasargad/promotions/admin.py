@@ -7,6 +7,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 
 from pasargad.catalog.money import Money
+from pasargad.readonly import ReadOnly
 
 from . import selectors
 from .models import Coupon, Promotion, Redemption
@@ -90,7 +91,7 @@ class PromotionAdmin(admin.ModelAdmin):
 
 
 @admin.register(Redemption)
-class RedemptionAdmin(admin.ModelAdmin):
+class RedemptionAdmin(ReadOnly):
     list_display = ("at", "promotion", "coupon", "reference", "amount", "state")
     list_filter = ("state", "promotion")
     list_select_related = ("promotion", "coupon")
@@ -100,12 +101,3 @@ class RedemptionAdmin(admin.ModelAdmin):
     @admin.display(description="saved", ordering="amount_minor")
     def amount(self, redemption: Redemption) -> Money:
         return Money(redemption.amount_minor, settings.SHOP.currency)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -13,21 +13,11 @@ from django.utils.safestring import SafeString
 
 from pasargad.languages import known
 from pasargad.orders.presenting import order_view
+from pasargad.readonly import FrozenInline
 
 from .exceptions import CarrierError, ShipmentRefused
 from .models import Shipment, ShipmentLine, TrackingEvent
 from .services import label_buy, shipment_cancel, shipment_prepare, shipment_rates, shipment_send
-
-
-class FrozenInline(admin.TabularInline):
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class LineInline(FrozenInline):

@@ -7,6 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from pasargad.readonly import ReadOnly
+
 from . import services, transport
 from .kinds import Kind
 from .models import Attempt, Delivery, Endpoint
@@ -76,7 +78,7 @@ class AttemptInline(admin.TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):
+class DeliveryAdmin(ReadOnly):
     list_display = ("event", "endpoint", "state", "attempts", "next_attempt_at", "delivered_at")
     list_filter = ("state", "endpoint", "event__kind")
     list_select_related = ("event", "endpoint")
@@ -88,15 +90,6 @@ class DeliveryAdmin(admin.ModelAdmin):
     @admin.display(description="what was told")
     def body(self, row: Delivery) -> str:
         return str(row.event.body)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return obj is None and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.action(description="Send again", permissions=["change"])
     def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
