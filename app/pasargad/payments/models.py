@@ -158,6 +158,8 @@ class Dispute(models.Model):
         WON = "won", "Won"
         LOST = "lost", "Lost"
 
+    UNDECIDED = (Status.WARNING, Status.OPEN)
+
     attempt = models.ForeignKey(PaymentAttempt, on_delete=models.PROTECT, related_name="disputes")
     provider_id = models.CharField(max_length=80, unique=True)
     amount_minor = models.PositiveIntegerField()

@@ -29,7 +29,6 @@ DONE = (Status.DELIVERED, Status.EXPIRED, Status.CANCELLED, Status.REFUNDED)
 OPEN_RETURNS = (ReturnState.REQUESTED, ReturnState.ACCEPTED, ReturnState.RECEIVED, ReturnState.REFUNDING)
 OPEN_PAYMENTS = (PaymentAttempt.Status.CREATED, PaymentAttempt.Status.PENDING, PaymentAttempt.Status.PROCESSING)
 OPEN_REFUNDS = (Refund.Status.CREATED, Refund.Status.PENDING, Refund.Status.FAILED)
-OPEN_DISPUTES = (Dispute.Status.WARNING, Dispute.Status.OPEN)
 
 
 class ErasureRefused(Exception):
@@ -113,7 +112,7 @@ def _obstacles(who: Person) -> list[str]:
     open_money = (
         attempts.filter(status__in=OPEN_PAYMENTS).exists()
         or Refund.objects.filter(attempt__in=attempts, status__in=OPEN_REFUNDS).exists()
-        or Dispute.objects.filter(attempt__in=attempts, status__in=OPEN_DISPUTES).exists()
+        or Dispute.objects.filter(attempt__in=attempts, status__in=Dispute.UNDECIDED).exists()
     )
     if open_money and not reasons:
         reasons.append(_("A payment is not settled yet. Please try again tomorrow."))

@@ -84,7 +84,6 @@ def _deadline(rows: QuerySet[Dispute]) -> str:
     return f"Answer by {when}" if days >= 0 else f"The time was over on {when}"
 
 
-OPEN_DISPUTES = (Dispute.Status.WARNING, Dispute.Status.OPEN)
 SHELVES: dict[str, tuple[Source, ...]] = {
     "Orders": (
         _orders("pack"),
@@ -124,7 +123,7 @@ SHELVES: dict[str, tuple[Source, ...]] = {
         Source(
             "Disputes",
             "payments.view_dispute",
-            lambda: Dispute.objects.filter(status__in=OPEN_DISPUTES),
+            lambda: Dispute.objects.filter(status__in=Dispute.UNDECIDED),
             "payments_dispute",
             "status__in=warning,open",
             "bad",
