@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,14 +13,6 @@ from pasargad.orders.models import Order, OrderLine
 from .exceptions import ReviewRefused
 from .models import Review, Status
 from .rules import RECEIVED, buyer_of
-
-RECOUNT = """
-UPDATE catalog_product AS p SET rating_sum = found.total, rating_count = found.number
-FROM (SELECT p.id, coalesce(sum(r.rating), 0) AS total, count(r.id) AS number
-      FROM catalog_product p LEFT JOIN reviews_review r ON r.product_id = p.id AND r.status = 'approved'
-      GROUP BY p.id) AS found
-WHERE p.id = found.id AND (p.rating_sum, p.rating_count) <> (found.total, found.number)
-"""
 
 
 def review_write(*, order: Order, product_id: int, rating: int, author: str, title: str = "", text: str = "") -> Review:
@@ -77,13 +69,6 @@ def review_delete(review_id: int) -> None:
         review = Review.objects.select_for_update().get(pk=review_id)
         _count(review, -1)
         review.delete()
-
-
-def ratings_recount() -> int:
-    """Count every product's reviews anew; returns how many ratings were wrong, which should be none."""
-    with connection.cursor() as cursor:
-        cursor.execute(RECOUNT)
-        return cursor.rowcount
 
 
 def _count(review: Review, sign: int) -> None:
