@@ -6,7 +6,7 @@ from django.db import transaction
 
 from pasargad.cart import services
 from pasargad.cart.exceptions import CartRefused
-from pasargad.cart.models import CartLine
+from pasargad.cart.models import Cart, CartLine
 from pasargad.cart.selectors import cart_lines
 from pasargad.catalog.models import Variant
 from pasargad.catalog.places import Destination
@@ -100,7 +100,11 @@ def cart_line_remove(call: Call) -> answers.CartShown:
 
 def _set(call: Call, quantity: int) -> answers.CartShown:
     with transaction.atomic():
-        services.cart_hold(call.cart)
+        try:
+            services.cart_hold(call.cart)
+        except Cart.DoesNotExist:
+            # A sign-in has moved it into an account since it was found.
+            raise Problem("not-found", "There is no such cart.") from None
         require_match(call.request, showing.cart(call.cart), demanded=False)
         try:
             services.cart_set(call.cart, int(call.path["line"]), quantity)

@@ -13,9 +13,11 @@ from testing.factories import make_order, make_variant
 from testing.money import make_paid
 
 from pasargad.accounts.models import User
+from pasargad.api import access
 from pasargad.api.operations import CART, ORDER, PUBLIC, Operation, operations
 from pasargad.api.scopes import RIGHTS, Scope
 from pasargad.cart.models import Cart
+from pasargad.cart.services import cart_merge, cart_of_user
 from pasargad.catalog.models import Variant
 from pasargad.orders.models import Order, Status
 from pasargad.orders.returns import Wish, return_request
@@ -190,6 +192,45 @@ def test_everybody_gets_what_they_may(row: Operation, role: str):
     changes = {"token": FOREIGN} if row.access == ORDER else {}
     answer = ask(ROLES[role](row), row, world, **changes)
     assert answer.status_code == expected(row, role), answer.content
+
+
+# What is answered about a cart that moved into an account in the very moment in which it was asked about.
+MOVED = {
+    "cart_show": 200,
+    "cart_line_add": 409,
+    "cart_line_change": 404,
+    "cart_line_remove": 404,
+    "cart_coupon_take": 409,
+    "cart_coupon_remove": 200,
+    "cart_quote": 409,
+    "checkout": 409,
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ["empty", "same", "full", "no longer sold"])
+@pytest.mark.parametrize("row", [row for row in operations() if row.access == CART], ids=lambda row: row.name)
+def test_a_cart_that_moves_at_sign_in_meanwhile_is_no_failure(row: Operation, state, settings, monkeypatch):
+    world = WORLDS[row.name]()
+    guest = Cart.objects.get()
+    user = User.objects.create_user("ada@example.org", "a long password")
+    mine = cart_of_user(user)
+    variant = guest.lines.get().variant
+    if state != "empty":
+        most = settings.SHOP.cart_max_quantity
+        mine.lines.create(variant=variant, quantity=most if state == "full" else 1)
+    if state == "no longer sold":
+        Variant.objects.filter(pk=variant.pk).update(is_active=False)
+    authorise = access.authorise
+
+    def overtaken(call, who) -> None:
+        authorise(call, who)
+        cart_merge(user, guest.token)
+
+    monkeypatch.setattr(access, "authorise", overtaken)
+    answer = ask(world.holder, row, world)
+    assert answer.status_code == MOVED[row.name], answer.content
+    assert list(Cart.objects.all()) == [mine] and mine.lines.get().variant == variant
 
 
 @pytest.mark.django_db

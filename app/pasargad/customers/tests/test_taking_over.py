@@ -14,7 +14,7 @@ from testing.people import make_user, sign_in
 
 from pasargad.cart import services
 from pasargad.cart.models import Cart, CartLine
-from pasargad.catalog.models import Variant
+from pasargad.catalog.models import Product, Variant
 from pasargad.wishlist.models import Wishlist
 
 pytestmark = pytest.mark.django_db
@@ -101,6 +101,28 @@ def test_pieces_add_up_as_far_as_stock_allows_and_no_article_is_lost(settings):
     most = settings.SHOP.cart_max_quantity
     wanted = {plenty.pk: 6, scarce.pk: 5, gone.pk: 2, only_guest.pk: 3, to_order.pk: most}
     assert held(mine) == wanted and Cart.objects.get() == mine
+
+
+@pytest.mark.parametrize("sold", ["sold", "inactive", "withdrawn", "to order"])
+@pytest.mark.parametrize("stock", [0, 3, 500])
+@pytest.mark.parametrize("theirs", [1, 4, 5000])
+@pytest.mark.parametrize("mine", [0, 1, 4, 5000])
+def test_whatever_two_carts_hold_they_become_one(settings, sold, stock, theirs, mine):
+    """Carts from before a limit was lowered, or goods withdrawn, are none that nobody can sign in with."""
+    user, variant = make_user(), make_variant(stock=stock)
+    Variant.objects.filter(pk=variant.pk).update(is_active=sold != "inactive", made_to_order=sold == "to order")
+    if sold == "withdrawn":
+        Product.objects.update(state=Product.State.ARCHIVED)
+    account = services.cart_of_user(user)
+    if mine:
+        CartLine.objects.create(cart=account, variant=variant, quantity=mine)
+    guest = guest_with((variant, theirs))
+    [(pk, pieces)] = held(services.cart_merge(user, guest.token)).items()
+    most = settings.SHOP.cart_max_quantity
+    if sold != "to order":
+        most = min(most, stock or max(mine, theirs))
+    assert (pk, pieces) == (variant.pk, min(mine + theirs, most))
+    assert list(Cart.objects.all()) == [account]
 
 
 def test_what_is_not_sold_any_more_stays_a_wish():
