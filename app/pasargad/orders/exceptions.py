@@ -23,6 +23,14 @@ class KeyReused(OrderRefused):
     """The same form was sent twice with different contents."""
 
 
+class OrderOver(OrderRefused):
+    """The order of this form was given up; `order_id` names it, so that its goods can be offered again."""
+
+    def __init__(self, text: str, order_id: int) -> None:
+        super().__init__(text)
+        self.order_id = order_id
+
+
 class IllegalTransition(Exception):
     """The order is not (any more) in a state from which it may go there."""
 

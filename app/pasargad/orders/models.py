@@ -50,6 +50,10 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 
+# Nobody paid: what was ordered is free again.
+GIVEN_UP = (Status.EXPIRED, Status.CANCELLED)
+
+
 class Delivery(models.TextChoices):
     SHIPPING = "shipping", _("Send it to me")
     PICKUP = "pickup", _("I collect it")

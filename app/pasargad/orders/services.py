@@ -27,9 +27,9 @@ from pasargad.promotions.rules import Refusal, Shopper
 from pasargad.promotions.services import customer_key, redeem, redemptions_release, redemptions_retake
 from pasargad.promotions.wording import say
 
-from .exceptions import CartChanged, CouponGone, IllegalTransition, KeyReused, NotDeliverable, OrderRefused
+from .exceptions import CartChanged, CouponGone, IllegalTransition, KeyReused, NotDeliverable, OrderOver, OrderRefused
 from .freezing import frozen_line, frozen_price
-from .models import TRANSITIONS, Delivery, Order, OrderEvent, OrderLine, Status
+from .models import GIVEN_UP, TRANSITIONS, Delivery, Order, OrderEvent, OrderLine, Status
 from .quoting import Quote, Wish, quote_lines
 from .selectors import order_cancellable, order_earlier
 from .signals import order_changed
@@ -72,7 +72,8 @@ def order_place(cart: Cart, buyer: Buyer, *, key: str, agreed_total_minor: int, 
     """Turn a cart into an order that awaits payment, holding its goods; the same key gives the same order.
 
     In one transaction: lock the cart, price it again, hold the stock, write the order, use its promotions, empty the
-    cart. Raises CartChanged when the price rose or goods are gone, KeyReused when the key came with other contents.
+    cart. Raises CartChanged when the price rose or goods are gone, KeyReused when the key came with other contents,
+    OrderOver when its order was given up.
     `language` is what mails about it are written in; "" is the shop's own.
     """
     full_key = f"{cart.pk}:{key}"
@@ -201,6 +202,9 @@ def _require_sellable(lines: list[CartLine]) -> None:
 
 def _same_order(order_id: int, buyer: Buyer) -> Order:
     order = Order.objects.get(pk=order_id)
+    if order.status in GIVEN_UP:
+        text = gettext("Your order %(number)s has expired or was cancelled. Please check your cart and order again.")
+        raise OrderOver(text % {"number": order.number}, order.pk)
     if order.request_digest != buyer.digest:
         raise KeyReused(gettext("This order was placed already, with other details."))
     return order

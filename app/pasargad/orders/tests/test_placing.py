@@ -9,9 +9,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from testing.factories import BUYER, NO_LIMIT, make_cart, make_order, make_variant
 
+from pasargad.cart.services import cart_add
 from pasargad.catalog.models import Reservation, Variant
-from pasargad.orders.exceptions import CartChanged, IllegalTransition, KeyReused, OrderRefused
-from pasargad.orders.models import TRANSITIONS, Delivery, Order, OrderEvent, Status
+from pasargad.orders.exceptions import CartChanged, IllegalTransition, KeyReused, OrderOver, OrderRefused
+from pasargad.orders.models import GIVEN_UP, TRANSITIONS, Delivery, Order, OrderEvent, Status
 from pasargad.orders.services import order_lock, order_move, order_place
 
 KEY = "a" * 32
@@ -63,6 +64,25 @@ def test_the_same_key_gives_the_same_order_and_other_contents_are_refused():
     assert place(cart).pk == order.pk
     with pytest.raises(KeyReused):
         place(cart, buyer=replace(BUYER, name="Somebody Else"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", Status)
+def test_the_key_of_an_order_that_was_given_up_gives_it_to_nobody(status):
+    variant = make_variant()
+    cart = make_cart((variant, 1))
+    order = place(cart)
+    cart_add(cart, variant, 2)
+    Order.objects.update(status=status)
+    if status not in GIVEN_UP:
+        assert place(cart).pk == order.pk
+    for name in ("Ada Lovelace", "Somebody Else"):
+        if status in GIVEN_UP:
+            with pytest.raises(OrderOver, match=order.number):
+                place(cart, buyer=replace(BUYER, name=name))
+    assert Order.objects.count() == 1 and cart.lines.get().quantity == 2
+    if status in GIVEN_UP:
+        assert place(cart, key="b" * 32).pk != order.pk
 
 
 @pytest.mark.django_db

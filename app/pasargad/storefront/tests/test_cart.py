@@ -12,7 +12,7 @@ from testing.shopper import ADDRESS, form_with, text_of
 
 from pasargad.cart.models import Cart, CartLine
 from pasargad.orders.models import Order
-from pasargad.orders.services import order_lock, order_paid
+from pasargad.orders.services import order_cancel, order_expire, order_lock, order_paid
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +188,34 @@ def test_a_price_that_rose_is_shown_before_it_is_paid(client):
     again = form_with(answer.content.decode(), "idempotency_key")
     assert client.post("/checkout/", again.values).status_code == 303
     assert Order.objects.get().subtotal_minor == 5000
+
+
+@pytest.mark.parametrize("end", [order_expire, lambda order: order_cancel(order, actor="shopper")])
+@pytest.mark.parametrize("meanwhile", [0, 2])
+def test_the_form_of_an_order_that_was_given_up_orders_anew(client, end, meanwhile):
+    variant, other = make_variant(stock=5), make_variant(stock=5)
+    add(client, variant.sku, 3)
+    form = form_with(client.get("/checkout/").content.decode(), "idempotency_key")
+    sent = {**form.values, **ADDRESS, "name": "Ada King"}
+    assert client.post("/checkout/", sent).status_code == 303
+    first = Order.objects.get()
+    assert client.post("/checkout/", sent).headers["Location"].startswith(f"/orders/{first.token}/"), "it is live"
+    with transaction.atomic():
+        end(order_lock(first.pk))
+    if meanwhile:
+        add(client, other.sku, meanwhile)
+    answer = client.post("/checkout/", sent)
+    page = text_of(answer.content.decode())
+    assert answer.status_code == 422 and f"Your order {first.number} has expired or was cancelled" in page
+    kept = {other.pk: meanwhile} if meanwhile else {variant.pk: 3}
+    assert dict(CartLine.objects.values_list("variant_id", "quantity")) == kept
+    assert client.cookies["pp_cart_count"].value == str(sum(kept.values()))
+    again = form_with(answer.content.decode(), "idempotency_key")
+    assert again.values["name"] == "Ada King" and again.values["idempotency_key"] != sent["idempotency_key"]
+    for _ in range(2):
+        assert client.post("/checkout/", again.values).status_code == 303
+    [second] = Order.objects.exclude(pk=first.pk)
+    assert dict(second.lines.values_list("variant_id", "quantity")) == kept
 
 
 def test_pickup_needs_no_address_and_costs_no_shipping(client):

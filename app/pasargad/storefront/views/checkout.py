@@ -15,9 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from pasargad.cart.models import Cart
 from pasargad.cart.selectors import cart_lines
-from pasargad.cart.services import cart_coupon_set
+from pasargad.cart.services import cart_coupon_set, cart_refill
 from pasargad.orders.coupons import coupon_take, shopper_of
-from pasargad.orders.exceptions import OrderRefused
+from pasargad.orders.exceptions import OrderOver, OrderRefused
+from pasargad.orders.models import OrderLine
 from pasargad.orders.quoting import quote_lines
 from pasargad.orders.services import order_place
 from pasargad.redirects import see_other
@@ -57,6 +58,8 @@ def checkout(request: HttpRequest) -> HttpResponse:
             agreed_total_minor=data["agree_total_minor"],
             language=get_language() or "",
         )
+    except OrderOver as over:
+        return _anew(request, found, over)
     except OrderRefused as error:
         return _page(request, found, request.POST, form=form, problems=[str(error)], status=422)
     except OperationalError:
@@ -99,6 +102,16 @@ def checkout_coupon(request: HttpRequest) -> HttpResponse:
         form = _unbound(request.POST, countries_served())
         return _page(request, found, request.POST, form=form, coupon_errors=[refused], status=422)
     return _page(request, found, request.POST)
+
+
+def _anew(request: HttpRequest, cart: Cart, over: OrderOver) -> HttpResponse:
+    """Show the form of an order that was given up as a new one: with its goods, unless the cart holds others by now."""
+    if not cart_lines(cart):
+        pieces = OrderLine.objects.filter(order_id=over.order_id).values_list("variant_id", "quantity")
+        cart_refill(cart, dict(pieces))
+    response = _page(request, cart, {**request.POST.dict(), "idempotency_key": ""}, problems=[str(over)], status=422)
+    remember_cart(response, cart, sum(line.quantity for line in cart_lines(cart)))
+    return response
 
 
 def _coupon_typed(request: HttpRequest, cart: Cart, *, required: bool = False) -> str:
