@@ -3,14 +3,17 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from . import selectors, services, shapes
-from .exceptions import OutOfStock, ShapeRefused
+from pasargad.readonly import ReadOnly
+
+from . import pictures, selectors, services, shapes
+from .exceptions import OutOfStock, PictureRefused, ShapeRefused
 from .models import (
     Attribute,
     AttributeChoice,
@@ -129,6 +132,8 @@ class ProductForm(forms.ModelForm):
     picture_alt = forms.CharField(required=False, max_length=200, label="What the picture shows")
     shape = forms.FileField(required=False, label="Shape in 3D", help_text="A binary glTF file (.glb).")
     shape_remove = forms.BooleanField(required=False, label="Remove the shape")
+    content: bytes = b""
+    rendered: pictures.Rendered | None = None
 
     class Meta:
         model = Product
@@ -136,8 +141,11 @@ class ProductForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("picture") and not cleaned.get("picture_alt"):
-            self.add_error("picture_alt", "Say what the picture shows, for those who cannot see it.")
+        if picture := cleaned.get("picture"):
+            if cleaned.get("picture_alt"):
+                self._render(picture)
+            else:
+                self.add_error("picture_alt", "Say what the picture shows, for those who cannot see it.")
         if shape := cleaned.get("shape"):
             try:
                 # Too large a file is not read to its end.
@@ -145,6 +153,15 @@ class ProductForm(forms.ModelForm):
             except ShapeRefused as error:
                 self.add_error("shape", str(error))
         return cleaned
+
+    def _render(self, picture: UploadedFile) -> None:
+        """Make all sizes before anything is written: once the variants are, orders wait for their rows."""
+        picture.seek(0)
+        self.content = picture.read()
+        try:
+            self.rendered = pictures.render(self.content)
+        except PictureRefused as error:
+            self.add_error("picture", str(error))
 
 
 @admin.register(Product)
@@ -160,9 +177,9 @@ class ProductAdmin(admin.ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        if picture := form.cleaned_data.get("picture"):
-            picture.seek(0)
-            services.image_add(product=form.instance, content=picture.read(), alt=form.cleaned_data["picture_alt"])
+        if form.rendered:
+            alt = form.cleaned_data["picture_alt"]
+            services.image_add(product=form.instance, content=form.content, alt=alt, rendered=form.rendered)
         if shape := form.cleaned_data.get("shape"):
             shape.seek(0)
             services.shape_set(product=form.instance, content=shape.read())
@@ -174,19 +191,6 @@ class ProductAdmin(admin.ModelAdmin):
     def publish(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
         for product in queryset:
             services.product_publish(product)
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Books are written by the shop, not by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class StockFilter(admin.SimpleListFilter):
