@@ -31,6 +31,9 @@ messages: ## Collect the words of the shop for its translations, and compile wha
 	@bin/setup --tests
 	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py makemessages --all --add-location file \
 		--no-obsolete --ignore tests --ignore testing --ignore staticfiles
+	@# As it is kept: wide lines, and no date that differs after every run.
+	@cd app && for words in locale/*/LC_MESSAGES/django.po; do \
+		msgcat --width=120 $$words | grep -v '^"POT-Creation-Date' > $$words.new && mv $$words.new $$words; done
 	@cd app && DJANGO_SETTINGS_MODULE=config.settings.build python manage.py compilemessages
 
 lint: setup ## Run every linter and type check
