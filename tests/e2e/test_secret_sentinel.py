@@ -1,4 +1,7 @@
-"""The secrets of a shop are known; runs with -vvv and --diff, from the first one on, show them to nobody."""
+"""The secrets of a shop are known; runs with -vvv and --diff, from the first one on, show them to nobody.
+
+A whole deploy with the operator's own output is watched in test_idempotence.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import yaml
 
 from tests.e2e.watching import Observed, Watched
 from tests.environments import Environments
-from tests.shop import Shop
 
 pytestmark = pytest.mark.lab
 
@@ -60,9 +62,3 @@ def test_the_first_deploy_shows_no_secret(watched: Watched, first_plays: list[Ob
     for observed in first_plays:
         observed.run.require()
         assert observed.problems(watched.sentinel) == []
-
-
-def test_a_deploy_in_full_shows_no_secret(watched: Watched, shop: Shop) -> None:
-    again = watched.play("deploy.yml", "-e", "pasargad_converge=full", callback="pasargad")
-    again.run.require()
-    assert again.problems(watched.sentinel) == []

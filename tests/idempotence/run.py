@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def changed_tree(directory: Path) -> Path:
     return checkout
 
 
-def check_mode(shop: Shop) -> dict[str, Any]:
-    """Foretell a change, do it, and compare; the tree is put back afterwards."""
+def check_mode(shop: Shop, put_back: Callable[[], object] | None = None) -> dict[str, Any]:
+    """Foretell a change, do it, and compare; a deploy of the tree as it was puts it back afterwards."""
     with tempfile.TemporaryDirectory(prefix="pasargad-check-") as temporary:
         changed = Shop(shop.lab, release=shop.release, checkout=changed_tree(Path(temporary)))
         before = files(shop), services(shop)
@@ -74,7 +75,7 @@ def check_mode(shop: Shop) -> dict[str, Any]:
         after = files(shop), services(shop)
         touched = [*differing(before[0], after[0]), *restarted(before[1], after[1])]
         _, real = play(changed, "deploy.yml")
-    shop.deploy().require()
+    put_back() if put_back else shop.deploy().require()
     return compare(foretold, real, touched)
 
 
