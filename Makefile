@@ -39,7 +39,7 @@ messages: ## Collect the words of the shop for its translations, and compile wha
 lint: setup ## Run every linter and type check
 	@.venv/bin/python -m tests.run lint
 
-test: ## Run every test with everything it needs (most of an hour on two cores)
+test: ## Run every test with everything it needs (about 45 minutes on two cores)
 	@bin/setup --tests
 	@.venv/bin/python -m tests.run
 

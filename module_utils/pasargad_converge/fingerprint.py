@@ -79,7 +79,7 @@ def contents_by_source(values: Mapping[str, Any], root: Path) -> dict[str, str]:
 
 
 def _digest_of_file(named: str, root: Path) -> str:
-    place = root / named
+    place = root / Path(named).expanduser()
     # The role that wants a missing file refuses in words of its own.
     return hashlib.sha256(place.read_bytes()).hexdigest()[:DIGEST_LENGTH] if place.is_file() else "missing"
 

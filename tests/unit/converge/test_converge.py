@@ -68,6 +68,13 @@ def test_a_certificate_is_found_beside_the_repository_and_none_is_no_error(root:
     assert contents_by_source({"tls_provided_fullchain_path": ""}, root) == {}
 
 
+def test_a_certificate_in_the_operator_s_home_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    (root.parent / "home.pem").write_text("x")
+    at_home, gone = ({"tls_provided_fullchain_path": path} for path in ("~/home.pem", "~/gone.pem"))
+    assert contents_by_source(at_home, root) != contents_by_source(gone, root)
+
+
 def test_what_does_not_change_it(root: Path) -> None:
     before = digest(root)
     for name in ("README.md", "molecule/default/converge.yml", "tests/test_x.py", "tasks/__pycache__/x.pyc"):
