@@ -18,7 +18,8 @@ class Mutant:
     new: str
 
 
-REFUNDS, PAYMENTS, ORDERS = "payments/refunds.py", "payments/services.py", "orders/services.py"
+REFUNDS, PIECES = "payments/refunds.py", "payments/pieces.py"
+PAYMENTS, ORDERS = "payments/services.py", "orders/services.py"
 BOOKS, RETURNS, SHIPMENTS = "payments/bookkeeping.py", "orders/returns.py", "shipments/services.py"
 COUPONS, STOCK, DISPUTES = "promotions/services.py", "catalog/stock.py", "payments/disputes.py"
 EXPIRING = "return order_move(order, Status.EXPIRED"
@@ -155,7 +156,7 @@ MUTANTS = [
     ),
     Mutant(
         "refunds ignore pieces in returns",
-        REFUNDS,
+        PIECES,
         'room = F("refunded_quantity") + piece.quantity + returned.get(piece.line.pk, 0)',
         'room = F("refunded_quantity") + piece.quantity',
     ),
@@ -203,7 +204,7 @@ MUTANTS = [
     ),
     Mutant(
         "the pieces of a withdrawn refund stay given back",
-        REFUNDS,
+        PIECES,
         "OrderLine.objects.filter(pk=row.line_id).update(refunded_quantity=left, refunded_sent_quantity=of_sent)",
         "pass",
     ),
@@ -284,7 +285,5 @@ MUTANTS = [
         "(State.PREPARED, State.LABELLED) or order.status not in SENDABLE:",
         "(State.PREPARED, State.LABELLED):",
     ),
-    Mutant(
-        "a piece that was sent is put into stock by a refund", REFUNDS, "if of_sent and piece.restock:", "if False:"
-    ),
+    Mutant("a piece that was sent is put into stock by a refund", PIECES, "if of_sent and piece.restock:", "if False:"),
 ]

@@ -6,24 +6,21 @@ Rows are locked in one order: the order, its attempt, the refund. An order's sta
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F, Q, Sum
-from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from pasargad.background.urgency import SWEEP_SECONDS
 from pasargad.catalog.exceptions import OutOfStock
-from pasargad.catalog.models import StockMovement
-from pasargad.catalog.stock import stock_move
 from pasargad.faults import crash_point
-from pasargad.orders.models import TRANSITIONS, Order, OrderLine, Status
-from pasargad.orders.parcels import pieces_sent
+from pasargad.orders.models import TRANSITIONS, Order, Status
 from pasargad.orders.return_models import ReturnRequest, ReturnState
-from pasargad.orders.returns import pieces_in_returns, restock, return_lock, return_move
+from pasargad.orders.returns import return_lock, return_move
 from pasargad.orders.services import order_lock, order_move
 from pasargad.orders.signals import money_returned, pieces_refunded
 
@@ -32,7 +29,8 @@ from .bookkeeping import book_came_back, book_promised, book_sent, book_withdraw
 from .exceptions import PaymentError, ProviderFailed, ProviderRefused, ProviderUnreachable, RefundRefused
 from .gateway import Sent
 from .keys import next_key, refund_key
-from .models import PaymentAttempt, Refund, RefundFailure, RefundLine
+from .models import PaymentAttempt, Refund, RefundFailure
+from .pieces import Piece, pieces_inherit, pieces_note, pieces_owe_again
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +47,6 @@ RANK = {Refund.Status.CREATED: 0, Refund.Status.PENDING: 1, Refund.Status.SUCCEE
 FOREIGN = "provider"
 # A key that the provider answers with its own failure is given up after this.
 POISONED_AFTER = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """How many pieces of an order line a refund is for, and whether they go back into stock.
-
-    `sent` says that they had left the house. Otherwise those that have not are taken first: they are not sent any more.
-    """
-
-    line: OrderLine
-    quantity: int
-    restock: bool = False
-    sent: bool = False
 
 
 def refund_open(
@@ -81,7 +66,7 @@ def refund_open(
         order, attempt, amount_minor, reason, actor=actor, return_request=return_request, request_key=request_key
     )
     given_up = list(pieces)
-    _note_pieces(refund, order, given_up)
+    pieces_note(refund, order, given_up)
     _follow_the_sums(order, actor=actor, note=reason)
     if given_up:
         pieces_refunded.send(sender=Order, order=order, actor=actor)
@@ -227,7 +212,7 @@ def refund_withdraw(refund_id: int, *, actor: str) -> Refund:
             raise RefundRefused("The whole order is due back: send this refund again.")
         _withdraw(refund)
         try:
-            _owe_again(refund)
+            pieces_owe_again(refund)
         except OutOfStock as error:
             text = "Its pieces were put into stock and are not there any more: send this refund again."
             raise RefundRefused(text) from error
@@ -237,16 +222,20 @@ def refund_withdraw(refund_id: int, *, actor: str) -> Refund:
 
 def refunds_resend(*, quiet_seconds: int = 60, limit: int = 200) -> int:
     """Send again what got no answer; returns how many were tried."""
+    until, tried = time.monotonic() + SWEEP_SECONDS, 0
     before = timezone.now() - timedelta(seconds=quiet_seconds)
     waiting = Refund.objects.filter(status=Refund.Status.CREATED, created_at__lt=before).order_by("created_at")
     ids = list(waiting.values_list("pk", flat=True)[:limit])
     for pk in ids:
+        if time.monotonic() > until:
+            break
+        tried += 1
         try:
             refund_send(pk)
         except Exception:
             # One refund that cannot be noted must not keep the others from being sent.
             logger.exception("a refund cannot be sent", extra={"refund": pk})
-    return len(ids)
+    return tried
 
 
 def refunds_check(attempt_id: int) -> None:
@@ -286,54 +275,6 @@ def _require_room(attempt: PaymentAttempt, amount_minor: int) -> None:
         raise RefundRefused("That is more than can be given back.")
 
 
-def _note_pieces(refund: Refund, order: Order, pieces: list[Piece]) -> None:
-    """Note which pieces the money is for, and put into stock what the buyer never got. Raises RefundRefused."""
-    returned, sent = (pieces_in_returns(order), pieces_sent(order)) if pieces else ({}, {})
-    noted = []
-    for piece in pieces:
-        room = F("refunded_quantity") + piece.quantity + returned.get(piece.line.pk, 0)
-        line = OrderLine.objects.filter(pk=piece.line.pk, order=order, quantity__gte=room)
-        of_sent = _of_sent(piece, sent, returned) if piece.quantity > 0 else 0
-        if piece.quantity < 1 or not line.update(
-            refunded_quantity=F("refunded_quantity") + piece.quantity,
-            refunded_sent_quantity=F("refunded_sent_quantity") + of_sent,
-        ):
-            raise RefundRefused("More pieces than were bought.")
-        noted.append(
-            RefundLine(
-                refund=refund,
-                line=piece.line,
-                quantity=piece.quantity,
-                sent_quantity=of_sent,
-                restocked=piece.restock,
-            )
-        )
-    if any(piece.restock for piece in pieces):
-        _require_in_the_house(order)
-    RefundLine.objects.bulk_create(noted)
-    restock(((piece.line, piece.quantity) for piece in pieces if piece.restock), reference=f"refund:{refund.pk}")
-
-
-def _of_sent(piece: Piece, sent: Mapping[int, int], returned: Mapping[int, int]) -> int:
-    """Return how many of the pieces had left the house. Raises RefundRefused for what is not where it is said to be."""
-    line = OrderLine.objects.filter(pk=piece.line.pk).first() or piece.line
-    gone = sent.get(line.pk, 0)
-    if piece.sent:
-        if piece.quantity > gone - line.refunded_sent_quantity - returned.get(line.pk, 0):
-            raise RefundRefused("Not so many pieces were sent.")
-        return piece.quantity
-    of_sent = max(0, piece.quantity - max(0, line.owed - gone))
-    if of_sent and piece.restock:
-        raise RefundRefused("What has left the house comes back into stock by a return.")
-    return of_sent
-
-
-def _require_in_the_house(order: Order) -> None:
-    """Only what was sold and has not left can be put back by a refund."""
-    if order.status not in (Status.PAID, Status.PROCESSING, Status.READY_FOR_PICKUP):
-        raise RefundRefused("What has left the house comes back into stock by a return.")
-
-
 def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     """Take a refund that was made at the provider into the books; what failed here makes room for it."""
     displaced: list[Refund] = []
@@ -348,7 +289,7 @@ def _adopt(order: Order, attempt: PaymentAttempt, sent: Sent) -> Refund:
     PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded_minor=F("refunded_minor") + sent.amount)
     refund = _note_foreign(attempt, sent, Refund.Status.CREATED)
     book_promised(refund)
-    _inherit_pieces(refund, displaced)
+    pieces_inherit(refund, displaced)
     rest = attempt.received_minor - attempt.refunded_minor - sent.amount
     if rest and order.status == Status.REFUND_DUE:
         # All of it is due; what was given up above was more than fits beside this one.
@@ -384,7 +325,7 @@ def _become(
         if refund.actor == FOREIGN:
             # Not promised by us: whoever made it at the provider decides what follows.
             _withdraw(refund)
-            _owe_again(refund, short=True)
+            pieces_owe_again(refund, short=True)
     elif status == Refund.Status.SUCCEEDED:
         book_sent(refund)
     _follow_the_sums(order, actor=actor, note=refund.reason)
@@ -447,42 +388,6 @@ def _withdraw(refund: Refund) -> None:
     PaymentAttempt.objects.filter(pk=refund.attempt_id).update(refunded_minor=F("refunded_minor") - refund.amount_minor)
     book_withdrawn(refund)
     _follow_return(refund, "shop")
-
-
-def _owe_again(refund: Refund, *, short: bool = False) -> None:
-    """Let the buyer have the pieces of a refund that was given up; those put into stock for it are taken out.
-
-    Raises OutOfStock for what was sold since, unless the shop may be `short` of it.
-    """
-    for row in refund.lines.select_related("line").order_by("line__variant_id"):
-        left = F("refunded_quantity") - row.quantity
-        # Of rows from before it was noted, nobody knows how many pieces had left: never more than are refunded.
-        of_sent = Least(F("refunded_sent_quantity") - row.sent_quantity, left)
-        OrderLine.objects.filter(pk=row.line_id).update(refunded_quantity=left, refunded_sent_quantity=of_sent)
-        if not row.restocked or row.line.made_to_order:
-            continue
-        reference = f"refund:{refund.pk}:withdrawn"
-        try:
-            stock_move(row.line.variant_id, -row.quantity, kind=StockMovement.Kind.RETURNED, reference=reference)
-        except OutOfStock:
-            if not short:
-                raise
-            logger.error("owed again, and not in stock", extra={"refund": refund.idempotency_key, "line": row.line_id})
-
-
-def _inherit_pieces(refund: Refund, displaced: Iterable[Refund]) -> None:
-    """A refund that takes the place of others is for their pieces: they stay given back."""
-    for row in RefundLine.objects.filter(refund__in=list(displaced)).order_by("pk"):
-        kin = RefundLine.objects.filter(refund=refund, line=row.line_id).first()
-        if kin is None:
-            RefundLine.objects.filter(pk=row.pk).update(refund=refund)
-            continue
-        kin.quantity += row.quantity
-        kin.sent_quantity += row.sent_quantity
-        # Of two that differ, what was put into stock stays there.
-        kin.restocked = kin.restocked and row.restocked
-        kin.save()
-        row.delete()
 
 
 def _look_for(refund: Refund) -> None:

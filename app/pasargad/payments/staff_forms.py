@@ -14,7 +14,8 @@ from pasargad.orders.parcels import pieces_sent
 from pasargad.orders.return_models import ReturnRequest
 from pasargad.orders.returns import Arrived, pieces_in_returns, return_value
 
-from .refunds import Piece, refundable
+from .pieces import Piece
+from .refunds import refundable
 
 
 def _amount(currency: str, most: int) -> forms.DecimalField:

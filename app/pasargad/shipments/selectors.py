@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Sum
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
-from pasargad.orders.models import Order
+from pasargad.orders.models import Order, OrderLine
 
 from .models import Shipment, ShipmentLine
 
@@ -34,3 +35,11 @@ def pieces_left(order: Order) -> dict[int, int]:
     packed = ShipmentLine.objects.filter(shipment__order=order).exclude(shipment__state=Shipment.State.CANCELLED)
     counts = dict(packed.values_list("order_line").annotate(pieces=Sum("quantity")))
     return {line.pk: max(0, line.owed - counts.get(line.pk, 0)) for line in order.lines.all()}
+
+
+def lines_left() -> QuerySet[OrderLine]:
+    """Return the lines of all orders of which pieces are still to be packed: `pieces_left` as a query."""
+    packed = ShipmentLine.objects.filter(order_line=OuterRef("pk")).exclude(shipment__state=Shipment.State.CANCELLED)
+    pieces = packed.order_by().values("order_line").annotate(pieces=Sum("quantity")).values("pieces")
+    owed = F("quantity") + F("refunded_sent_quantity") - F("refunded_quantity")
+    return OrderLine.objects.annotate(in_parcels=Coalesce(Subquery(pieces), 0)).filter(in_parcels__lt=owed)

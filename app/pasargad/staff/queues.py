@@ -23,9 +23,18 @@ from pasargad.promotions.selectors import promotions_ending, promotions_running
 from pasargad.reviews.models import Review
 from pasargad.reviews.models import Status as ReviewStatus
 from pasargad.shipments.models import Shipment
+from pasargad.shipments.selectors import lines_left
 
+# All was sent, then a refund was withdrawn: its pieces are owed again.
+_OWED_AGAIN = Q(
+    status=Status.SHIPPED,
+    pk__in=lines_left().filter(refunds__refund__status=Refund.Status.WITHDRAWN).values("order"),
+)
 ORDER_QUEUES: dict[str, tuple[str, Q]] = {
-    "pack": ("To pack", Q(status__in=(Status.PAID, Status.PROCESSING), delivery=Delivery.SHIPPING)),
+    "pack": (
+        "To pack",
+        Q(delivery=Delivery.SHIPPING) & (Q(status__in=(Status.PAID, Status.PROCESSING)) | _OWED_AGAIN),
+    ),
     "prepare": ("To prepare for pickup", Q(status__in=(Status.PAID, Status.PROCESSING), delivery=Delivery.PICKUP)),
     "collect": ("Waiting to be collected", Q(status=Status.READY_FOR_PICKUP)),
     "unpaid": ("Awaiting payment", Q(status=Status.AWAITING_PAYMENT)),

@@ -12,7 +12,8 @@ from pasargad.orders.models import Order, OrderLine, Status
 from pasargad.orders.selectors import orders_before
 from pasargad.orders.services import order_lock, order_move
 from pasargad.payments.exceptions import RefundRefused
-from pasargad.payments.refunds import Piece, order_refund
+from pasargad.payments.pieces import Piece
+from pasargad.payments.refunds import order_refund
 from pasargad.shipments.exceptions import ShipmentRefused
 from pasargad.shipments.models import Shipment
 from pasargad.shipments.services import shipment_prepare, shipment_send

@@ -32,8 +32,8 @@ from pasargad.orders.returns import (
 from pasargad.orders.services import order_lock, order_move, order_place
 from pasargad.payments import gateway
 from pasargad.payments.models import PaymentAttempt, Refund
+from pasargad.payments.pieces import Piece
 from pasargad.payments.refunds import (
-    Piece,
     order_refund,
     refund_again,
     refund_send,

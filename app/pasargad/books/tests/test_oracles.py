@@ -19,7 +19,8 @@ from pasargad.books.oracles import ORACLES, check, check_provider
 from pasargad.books.services import books_verify
 from pasargad.orders.returns import Arrived, Wish, return_accept, return_receive, return_request
 from pasargad.payments.models import PaymentAttempt, Refund
-from pasargad.payments.refunds import Piece, order_refund, refund_send, refund_withdraw
+from pasargad.payments.pieces import Piece
+from pasargad.payments.refunds import order_refund, refund_send, refund_withdraw
 from pasargad.payments.services import events_pull, payment_start
 from pasargad.shipments.services import shipment_prepare, shipment_send
 

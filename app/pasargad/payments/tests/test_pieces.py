@@ -17,7 +17,8 @@ from pasargad.orders.models import Order, OrderLine, Status
 from pasargad.payments.exceptions import RefundRefused
 from pasargad.payments.gateway import Sent
 from pasargad.payments.models import PaymentAttempt, Refund, RefundLine
-from pasargad.payments.refunds import Piece, order_refund, refund_settle, refund_withdraw
+from pasargad.payments.pieces import Piece
+from pasargad.payments.refunds import order_refund, refund_settle, refund_withdraw
 from pasargad.payments.staff_forms import RefundForm
 from pasargad.shipments.exceptions import ShipmentRefused
 from pasargad.shipments.models import Shipment

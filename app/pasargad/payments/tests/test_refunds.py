@@ -31,8 +31,8 @@ from pasargad.payments.bookkeeping import books_catch_up
 from pasargad.payments.exceptions import ProviderFailed, ProviderRefused, RefundRefused
 from pasargad.payments.gateway import Sent
 from pasargad.payments.models import Dispute, PaymentAttempt, Refund, RefundFailure, WebhookEvent
+from pasargad.payments.pieces import Piece
 from pasargad.payments.refunds import (
-    Piece,
     order_refund,
     refund_again,
     refund_send,

@@ -15,7 +15,8 @@ from testing.shopper import text_of
 
 from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_lock, order_paid
-from pasargad.payments.refunds import Piece, order_refund
+from pasargad.payments.pieces import Piece
+from pasargad.payments.refunds import order_refund
 from pasargad.shipments import services
 from pasargad.shipments.carriers import shippo
 from pasargad.shipments.exceptions import CarrierRefused, CarrierUnreachable, ShipmentRefused

@@ -20,9 +20,11 @@ from pasargad.orders.models import Order, Status
 from pasargad.orders.returns import Wish, return_accept, return_request
 from pasargad.orders.services import order_lock, order_move
 from pasargad.payments.models import Dispute, Refund
-from pasargad.payments.refunds import order_refund
+from pasargad.payments.pieces import Piece
+from pasargad.payments.refunds import order_refund, refund_withdraw
 from pasargad.payments.services import webhook_receive
 from pasargad.reviews.services import review_write
+from pasargad.shipments.services import shipment_prepare, shipment_send
 from pasargad.staff.queues import SHELVES
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +83,29 @@ def test_every_queue_counts_what_its_list_shows(client):
         answer = client.get(url)
         assert answer.status_code == 200, (label, url)
         assert answer.context["cl"].result_count == count, label
+
+
+def test_pieces_that_are_owed_again_are_to_be_packed_though_the_order_was_sent(client):
+    log_in(client, "packing")
+    order = make_paid(make_order((make_variant(stock=5), 3))).order
+    line = order.lines.get()
+    shipment_send(shipment_prepare(order.pk, quantities={line.pk: 2}).pk, actor="test")
+    refund = order_refund(order.pk, 100, "Broken in the press", actor="test", pieces=[Piece(line, 1)])
+    Refund.objects.filter(pk=refund.pk).update(status="failed")
+    assert Order.objects.get().status == Status.SHIPPED and queues(client)["To pack"][2] == 0
+    refund_withdraw(refund.pk, actor="test")
+    assert queues(client)["To pack"][2] == 1
+    shipment_send(shipment_prepare(order.pk).pk, actor="test")
+    assert queues(client)["To pack"][2] == 0 and Order.objects.get().status == Status.SHIPPED
+
+
+def test_what_was_sent_without_parcels_is_not_to_be_packed(client):
+    """The other half: of such an order no parcel tells that its pieces are gone."""
+    log_in(client, "packing")
+    order = make_paid(make_order((make_variant(stock=5), 3))).order
+    with transaction.atomic():
+        order_move(order_lock(order.pk), Status.SHIPPED, actor="test")
+    assert queues(client)["To pack"][2] == 0
 
 
 def test_a_dispute_says_until_when_it_must_be_answered(client):
