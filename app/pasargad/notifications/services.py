@@ -13,6 +13,7 @@ from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
 from django.utils import timezone, translation
 
+from pasargad.background.urgency import SWEEP_SECONDS
 from pasargad.faults import crash_point
 from pasargad.languages import known
 from pasargad.orders.models import Order, Status
@@ -23,8 +24,6 @@ from .models import Mail
 logger = logging.getLogger(__name__)
 
 REMIND_AFTER = timedelta(minutes=3)
-# A sweep leaves the worker to others after this: a server that lets us wait does so at every mail.
-SWEEP_SECONDS = 45.0
 
 
 def mail_queue(kind: str, *, key: str, recipient: str, language: str = "") -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from pasargad.background.urgency import SWEEP_SECONDS
 from pasargad.faults import crash_point
 from pasargad.orders.models import Order, Status
 from pasargad.orders.selectors import order_cancellable, orders_unpaid_since
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 # What an empty database asks for; the provider keeps events for 30 days.
 FIRST_LOOK_BACK = timedelta(days=3)
-# A sweep leaves the worker to others after this: a provider that is silent lets us wait at every question.
-SWEEP_SECONDS = 45.0
 UNSETTLED = (PaymentAttempt.Status.CREATED, PaymentAttempt.Status.PENDING, PaymentAttempt.Status.PROCESSING)
 STATUS_OF = {
     "succeeded": PaymentAttempt.Status.SUCCEEDED,
@@ -220,11 +219,16 @@ def orders_expire(page: int = 200) -> int:
     """Give up orders that were not paid in time and free their goods, page by page; returns how many.
 
     The provider is asked first. If it does not answer, the goods are freed all the same: a payment that comes
-    later gets them back if they are there, and the money back if not.
+    later gets them back if they are there, and the money back if not. It is asked for no longer than `SWEEP_SECONDS`;
+    of the orders after that the reconciler withdraws the payments.
     """
+    until = time.monotonic() + SWEEP_SECONDS
     expired = 0
     for order_id in _overdue(timezone.now(), page):
         try:
+            if time.monotonic() <= until:
+                _withdraw_of_order(order_id)
+                crash_point("payments.expire.withdrawn")
             expired += _expire(order_id)
         except Exception:
             # One order that cannot be given up must not keep the goods of all others.
@@ -241,8 +245,6 @@ def _overdue(moment: datetime, page: int) -> Iterator[int]:
 
 
 def _expire(order_id: int) -> bool:
-    _withdraw_of_order(order_id)
-    crash_point("payments.expire.withdrawn")
     with transaction.atomic():
         order = order_lock(order_id)
         overdue = order.status == Status.AWAITING_PAYMENT

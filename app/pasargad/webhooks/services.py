@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from pasargad import flags
+from pasargad.background.urgency import SWEEP_SECONDS
 from pasargad.faults import crash_point
 
 from . import signing, transport
@@ -33,8 +34,6 @@ MOST_ATTEMPTS = 23
 DISABLED_AFTER = timedelta(days=2)
 FORMER_SECRET_LIVES = timedelta(days=1)
 LOG_KEPT_FOR = timedelta(days=30)
-# A sweep leaves the worker to others after this, and an endpoint after its first failure.
-SWEEP_SECONDS = 45.0
 GONE = 410
 _random = secrets.SystemRandom()
 

@@ -17,6 +17,7 @@ from testing.money import intent_for, make_attempt, make_paid, together
 from pasargad.books.oracles import check
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, Status
+from pasargad.payments.exceptions import ProviderUnreachable
 from pasargad.payments.gateway import Intent
 from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
 from pasargad.payments.refunds import order_refund
@@ -186,6 +187,45 @@ def test_a_provider_that_lets_us_wait_does_not_keep_the_worker(monkeypatch):
     assert services.payments_reconcile(quiet_seconds=0) == 2
     assert services.payments_reconcile(quiet_seconds=0) == 2
     assert len(set(asked)) == 4, "the second sweep began with those behind"
+
+
+@pytest.mark.django_db
+def test_goods_are_freed_though_the_provider_lets_us_wait(monkeypatch):
+    from pasargad.payments import services
+
+    now, asked = [0.0], []
+
+    def cancel(intent_id: str) -> None:
+        asked.append(intent_id)
+        now[0] += 30
+        raise ProviderUnreachable("no answer")
+
+    for _ in range(4):
+        attempt_for(make_order())
+    Order.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(services.gateway, "intent_cancel", cancel)
+    assert services.orders_expire() == 4 and len(asked) == 2
+    assert Order.objects.filter(status=Status.EXPIRED).count() == 4
+    now[0] = 0.0
+    services.payments_reconcile(quiet_seconds=0)
+    assert len(asked) == 4, "the reconciler goes on with withdrawing"
+
+
+@pytest.mark.django_db
+def test_refunds_of_a_provider_that_lets_us_wait_do_not_keep_the_worker(monkeypatch):
+    from pasargad.payments import refunds
+
+    now = [0.0]
+
+    def send(pk: int) -> None:
+        now[0] += 30
+
+    for _ in range(4):
+        order_refund(make_paid().order_id, 100, "A scratch.", actor="staff")
+    monkeypatch.setattr(refunds, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(refunds, "refund_send", send)
+    assert refunds.refunds_resend(quiet_seconds=0) == 2
 
 
 @pytest.mark.django_db(transaction=True)
