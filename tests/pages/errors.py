@@ -12,6 +12,7 @@ from .room import Room
 
 FOREIGN = {"Origin": "https://elsewhere.example", "Content-Type": "application/x-www-form-urlencoded"}
 OURS = {"Content-Type": "application/x-www-form-urlencoded"}
+LOGIN = "/account/login/"
 _known: dict[Path, dict[str, str]] = {}
 
 
@@ -26,9 +27,9 @@ def _caused(opened: Room) -> dict[str, str]:
     client = Client(opened, "")
     found = {"error-403": _asked(client, 403, "POST", "/cart/add/", "variant=x", FOREIGN)}
     found["error-400"] = _asked(client, 400, "POST", "/cart/add/", "&".join(f"f{n}=1" for n in range(600)), OURS)
-    login = f"/{opened.environment['ADMIN_URL_PATH']}/login/"
-    client.ask("POST", login, "username=x", OURS)
-    found["error-429"] = _asked(client, 429, "POST", login, "username=x", OURS)
+    found["error-403-form"] = _asked(client, 403, "POST", LOGIN, "login=x", OURS)
+    # The room allows one attempt a minute.
+    found["error-429"] = _asked(client, 429, "POST", LOGIN, "login=x", OURS)
     flag = opened.directory / "edge" / "maintenance"
     flag.touch()
     found["edge-503"] = _asked(client, 503, "GET", "/")

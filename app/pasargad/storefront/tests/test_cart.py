@@ -131,11 +131,12 @@ def test_our_own_forms_are_taken(headers):
     assert answer.status_code == 303
 
 
-def test_staff_forms_need_a_token_too(settings):
+@pytest.mark.parametrize("path", ["/{admin}/login/", "/account/login/", "/fa/account/signup/"])
+def test_forms_that_need_a_token_are_refused_without_it_in_the_shops_own_words(settings, path):
     client = Client(enforce_csrf_checks=True)
-    path = f"/{settings.ADMIN_URL_PATH}/login/"
+    path = path.format(admin=settings.ADMIN_URL_PATH)
     answer = client.post(path, {"username": "x", "password": "y"}, headers={"Origin": "http://testserver"})
-    assert answer.status_code == 403
+    assert answer.status_code == 403 and "storefront/base.html" in [used.name for used in answer.templates]
 
 
 def checkout(client: Client, **changes: str):
