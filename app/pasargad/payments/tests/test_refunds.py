@@ -91,6 +91,19 @@ def test_part_of_the_money_goes_back_and_the_order_goes_on(provider):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("last", "older"), [("succeeded", "pending"), ("failed", "pending"), ("failed", "succeeded")])
+def test_older_news_of_a_refund_changes_nothing(provider, last, older):
+    attempt = make_paid()
+    refund = give(attempt, 300)
+    provider.answers = ["pending"]
+    refund_send(refund.pk)
+    for status in (last, older):
+        assert refund_settle(Sent("re_1", status, 300, "usd", attempt.intent_id or "", "", ""), actor="provider")
+    assert Refund.objects.get().status == last
+    assert Order.objects.get().refunded_minor == (300 if last == "succeeded" else 0) and check() == []
+
+
+@pytest.mark.django_db
 def test_parts_that_make_up_the_whole_refund_the_order(provider):
     attempt = make_paid()
     refund_send(give(attempt, 300).pk)
