@@ -47,7 +47,7 @@ test-hosts: ## Run only the tests that boot hosts: the lab, Molecule, the deploy
 	@bin/setup --tests
 	@.venv/bin/python -m tests.run hosts
 
-test-pages: ## Prove the shop's pages: axe, HTML, links, structured data, Lighthouse, keyboard, pictures
+test-pages: ## Prove the shop's pages: axe, HTML, links, structured data, Lighthouse, keyboard, pictures, the API
 	@bin/setup --tests
 	@.venv/bin/python -m tests.pages $(ARGS)
 

@@ -1,7 +1,8 @@
 """Proves the shop's pages: `python -m tests.pages [--only NAME ...] [--goods N]`; the last line is JSON.
 
 Serves the shop as a host does, and holds every page against axe, the Nu HTML checker, a crawler, the rules of
-structured data, Lighthouse and a keyboard. Pictures of all pages and all findings are left in test-results/pages/.
+structured data, Lighthouse and a keyboard, and the API against its document. Pictures of all pages and all findings are
+left in test-results/pages/.
 Ends with 1 if there is any finding.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -73,7 +75,7 @@ class Proof:
                 for kind in self.room.stock["mails"]:
                     page = empty.new_page()
                     page.goto((self.room.directory / "mails" / f"{kind}.html").as_uri())
-                    found += self._look(page, f"mail-{kind}", width)
+                    found += self._look(page, f"mail-{kind}", width, accessibility.PAGES_ONLY)
                     page.close()
                 for name, page in errors.shown(empty, self.room):
                     found += self._look(page, name, width)
@@ -81,8 +83,8 @@ class Proof:
         self.keep("axe", found)
         self.figures["screenshots"] = len(list((RESULTS / "screenshots").glob("*.png")))
 
-    def _look(self, page: Any, name: str, width: int) -> list[Finding]:
-        found = list(accessibility.in_both_schemes(page, f"{name} at {width} px", self.tools.axe))
+    def _look(self, page: Any, name: str, width: int, without: Sequence[str] = ()) -> list[Finding]:
+        found = list(accessibility.in_both_schemes(page, f"{name} at {width} px", self.tools.axe, without))
         if width == accessibility.WIDTHS[0]:
             for scheme in accessibility.SCHEMES:
                 page.emulate_media(color_scheme=scheme)
@@ -149,6 +151,16 @@ class Proof:
         self.figures["keyboard_purchase"] = "ok" if not found else "failed"
         self.findings += found
 
+    def api(self) -> None:
+        """The API keeps to its own document; with servers of its own, not the room's."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.api_contract"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        told = json.loads(ran.stdout.splitlines()[-1]) if ran.stdout.strip() else {}
+        self.figures["schemathesis_failures"] = told.get("schemathesis_failures", -1)
+        if ran.returncode or told.get("schemathesis_failures") != 0:
+            self.findings.append(Finding("api", "schemathesis", (ran.stderr or ran.stdout)[-2000:]))
+
 
 CHECKS: dict[str, Callable[[Proof], None]] = {
     "statuses": Proof.statuses,
@@ -158,6 +170,7 @@ CHECKS: dict[str, Callable[[Proof], None]] = {
     "keyboard": Proof.keyboard,
     "lighthouse": Proof.lighthouse,
     "axe": Proof.axe,
+    "api": Proof.api,
 }
 
 

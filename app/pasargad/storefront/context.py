@@ -20,6 +20,8 @@ from .presenting import Node, nodes
 
 # Pages that search engines are to keep, by the names of their addresses.
 INDEXED = {"home", "product_list", "category", "product", "reviews", "info"}
+# For developers, and at one address.
+ENGLISH_ONLY = frozenset({"api_docs"})
 # What takes forms only, and the page that shows the form.
 SHOWS = {"cart_add": "cart", "cart_line": "cart", "cart_coupon": "cart", "checkout_coupon": "checkout"}
 
@@ -70,6 +72,8 @@ def other_languages(request: HttpRequest) -> list[OtherLanguage]:
     now = languages.split(request.path)[0]
     found = request.resolver_match
     name = found.url_name if found else None
+    if name in ENGLISH_ONLY:
+        return []
     path = reverse(SHOWS[name]) if name in SHOWS else request.get_full_path()
     return [
         OtherLanguage(one.code, one.name, languages.path_in(path, one.code))
