@@ -60,7 +60,7 @@ test-kill: setup ## Kill deploys in every phase, by every hand, and see that sho
 test-checkout: setup ## Prove on a deployed shop that money is never wrong: races, faults, deaths
 	@PYTHONPATH=module_utils .venv/bin/python -m tests.checkout $(ARGS)
 
-test-mutation: setup ## Break the shop in every named way and see that the story of its books notices
+test-mutation: setup ## Break the shop in every named way and see that its tests and its made-up stories notice
 	@.venv/bin/python -m tests.mutation.money $(ARGS)
 
 bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the common ways of doing it
