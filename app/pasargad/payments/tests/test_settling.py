@@ -104,6 +104,24 @@ def test_an_intent_is_found_by_its_key_when_its_id_was_never_stored():
 
 
 @pytest.mark.django_db
+def test_a_slow_answer_does_not_undo_what_came_meanwhile(monkeypatch):
+    from pasargad.payments import gateway, services
+
+    order = make_order()
+
+    def create(**asked) -> Intent:
+        made = paid(PaymentAttempt.objects.get())
+        payment_settle(made, actor="webhook")
+        return replace(made, status="requires_payment_method", received=0, client_secret="pi_new_secret_x")
+
+    monkeypatch.setattr(gateway, "intent_create", create)
+    services.payment_start(order.pk)
+    attempt = PaymentAttempt.objects.get()
+    assert (attempt.intent_id, attempt.status) == ("pi_new", "succeeded")
+    assert Order.objects.get().status == Status.PAID and check() == []
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("late", ["requires_payment_method", "processing", "canceled", "requires_action"])
 def test_what_is_paid_stays_paid_whatever_comes_late(late):
     attempt = attempt_for(make_order())
