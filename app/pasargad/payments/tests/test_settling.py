@@ -17,6 +17,7 @@ from testing.money import intent_for, make_attempt, make_paid, together
 from pasargad.books.oracles import check
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, Status
+from pasargad.orders.services import order_cancel, order_lock
 from pasargad.payments.exceptions import ProviderUnreachable
 from pasargad.payments.gateway import Intent
 from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
@@ -119,6 +120,19 @@ def test_a_slow_answer_does_not_undo_what_came_meanwhile(monkeypatch):
     attempt = PaymentAttempt.objects.get()
     assert (attempt.intent_id, attempt.status) == ("pi_new", "succeeded")
     assert Order.objects.get().status == Status.PAID and check() == []
+
+
+@pytest.mark.django_db
+def test_money_for_a_cancelled_order_goes_back():
+    order = make_order((variant := make_variant(stock=1), 1))
+    attempt = attempt_for(order)
+    with transaction.atomic():
+        order_cancel(order_lock(order.pk), actor="shopper")
+    payment_settle(paid(attempt), actor="webhook")
+    order.refresh_from_db()
+    variant.refresh_from_db()
+    assert (order.status, variant.on_hand, variant.reserved) == (Status.REFUND_DUE, 1, 0)
+    assert Refund.objects.get().amount_minor == attempt.amount_minor and check() == []
 
 
 @pytest.mark.django_db
