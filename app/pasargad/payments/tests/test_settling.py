@@ -18,11 +18,11 @@ from pasargad.books.oracles import check
 from pasargad.notifications.models import Mail
 from pasargad.orders.models import Order, Status
 from pasargad.orders.services import order_cancel, order_lock
-from pasargad.payments.exceptions import ProviderUnreachable
+from pasargad.payments.exceptions import NotPayable, ProviderUnreachable
 from pasargad.payments.gateway import Intent
 from pasargad.payments.models import PaymentAttempt, Refund, WebhookEvent
 from pasargad.payments.refunds import order_refund
-from pasargad.payments.services import payment_settle, webhook_receive
+from pasargad.payments.services import payment_settle, payment_start, webhook_receive
 
 
 def attempt_for(order: Order, number: int = 1, **fields) -> PaymentAttempt:
@@ -120,6 +120,17 @@ def test_a_slow_answer_does_not_undo_what_came_meanwhile(monkeypatch):
     attempt = PaymentAttempt.objects.get()
     assert (attempt.intent_id, attempt.status) == ("pi_new", "succeeded")
     assert Order.objects.get().status == Status.PAID and check() == []
+
+
+@pytest.mark.django_db
+def test_no_payment_is_begun_when_the_goods_are_held_no_longer():
+    """The sweep that gives such an order up may come half a minute later."""
+    order = make_order()
+    attempt_for(order)
+    assert payment_start(order.pk).intent_id
+    Order.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(NotPayable):
+        payment_start(order.pk)
 
 
 @pytest.mark.django_db
