@@ -110,7 +110,7 @@ def _unusable(message: str) -> BackupError:
 
 
 def trusted_keys(texts: Sequence[str]) -> Trusted:
-    """Return the pinned public keys (`ed25519:BASE64`) by fingerprint; raises BackupError (KEY) for none or a bad one."""
+    """Read pinned public keys (`ed25519:BASE64`), by fingerprint; raises BackupError (KEY) for none or a bad one."""
     if not texts:
         raise BackupError(Code.KEY, "no public key is pinned, so no manifest can be believed", hint=PIN)
     keys = [_public(text) for text in texts]
