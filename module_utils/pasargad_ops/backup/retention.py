@@ -10,9 +10,11 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from .manifest import TIERS
 
+T = TypeVar("T")
 # Fewer sets of the past say nothing about what is usual.
 ENOUGH_TO_COMPARE = 3
 
@@ -124,8 +126,8 @@ def _keep(reasons: _Reasons, sets: Sequence[Held], policy: Policy, storage_time:
     reasons.add([held for held in sets if held.at >= since], f"of the last {policy.days} days")
     for among in (sets, whole):
         reasons.add([held for held in among if policy.is_good(held)][-1:], "the newest verified set")
-        reasons.add([held for held in among if held.drilled and not held.flaw][-policy.drilled :], "a drilled set")
-    reasons.add(flawless[-policy.minimum :], f"one of the newest {policy.minimum}")
+        reasons.add(_last([held for held in among if held.drilled and not held.flaw], policy.drilled), "a drilled set")
+    reasons.add(_last(flawless, policy.minimum), f"one of the newest {policy.minimum}")
     reasons.add(_one_each(whole, _week, policy.weekly, policy), "of its week")
     reasons.add(_one_each(whole, _month, policy.monthly, policy), "of its month")
 
@@ -137,7 +139,11 @@ def _one_each(sets: Sequence[Held], period: Callable[[datetime], str], count: in
         name = period(held.at)
         if name not in best or _rank(held, policy) > _rank(best[name], policy):
             best[name] = held
-    return [best[name] for name in sorted(best)[-count:]] if count else []
+    return [best[name] for name in _last(sorted(best), count)]
+
+
+def _last(some: Sequence[T], count: int) -> Sequence[T]:
+    return some[max(0, len(some) - count) :]
 
 
 def _rank(held: Held, policy: Policy) -> tuple[bool, bool, int]:

@@ -66,7 +66,9 @@ class Shelf:
     def list(self, prefix: str) -> Iterator[Stored]:
         with self._lock:
             found = [
-                self._stored(key) for key in sorted(self.kept) if key.startswith(prefix) and self._current(key) is not None
+                self._stored(key)
+                for key in sorted(self.kept)
+                if key.startswith(prefix) and self._current(key) is not None
             ]
         yield from found
 
@@ -168,7 +170,10 @@ def example(**changes: Any) -> Manifest:
             django={"orders": "0042_نشانی"},
             tables=(
                 manifest.Table(
-                    'public."Größe"', "data-000", 8192, manifest.Fingerprint(3, "md5", "", "d41d8cd98f00b204e9800998ecf8427e")
+                    'public."Größe"',
+                    "data-000",
+                    8192,
+                    manifest.Fingerprint(3, "md5", "", "d41d8cd98f00b204e9800998ecf8427e"),
                 ),
             ),
             heartbeat=manifest.Heartbeat(77, 1767236400000),

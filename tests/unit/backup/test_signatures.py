@@ -154,7 +154,9 @@ def test_a_key_that_others_could_read_is_not_used(signer: Signer, tmp_path: Path
     assert "chmod 0600" in caught.value.hint
 
 
-def pem(key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = b"") -> bytes:
+def pem(
+    key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = b""
+) -> bytes:
     shut = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, shut)
 
