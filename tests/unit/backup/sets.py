@@ -22,6 +22,7 @@ from pasargad_ops.backup.walk import Chain, walk
 
 BEGINNING = datetime(2026, 1, 1, 3, tzinfo=UTC)
 SYSTEM_ID = "7412345678901234567"
+PROD = Place("prod", SYSTEM_ID)
 
 
 class Died(BaseException):
@@ -80,7 +81,7 @@ class Shelf:
     def now(self) -> datetime:
         return self.clock
 
-    def keys(self) -> tuple[str, ...]:
+    def all_keys(self) -> tuple[str, ...]:
         return tuple(stored.key for stored in self.list(""))
 
     def _write_begins(self) -> None:
@@ -103,7 +104,7 @@ class Cluster:
 
     directory: Path
     shelf: Shelf = field(default_factory=Shelf)
-    place: Place = Place("prod", SYSTEM_ID)
+    place: Place = PROD
 
     def __post_init__(self) -> None:
         self.pins = [make_key(self.directory / "signing.pem")]

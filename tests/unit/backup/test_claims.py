@@ -17,9 +17,9 @@ from pasargad_ops.backup.chain import find_slot
 from pasargad_ops.backup.claims import MARGIN, Claim, confirm, finish, live_slots, look, slot_of, take
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.places import Place
-from tests.unit.backup.sets import SYSTEM_ID, Cluster, Shelf
+from tests.unit.backup.sets import PROD, SYSTEM_ID, Cluster, Shelf
 
-PLACE = Place("prod", SYSTEM_ID)
+PLACE = PROD
 BOUND = timedelta(hours=2)
 SLOT = "2026-11-28"
 THREADS = 6
@@ -160,13 +160,17 @@ def test_no_claim_leaves_its_place(shelf: Shelf, job: str, slot: str) -> None:
     with pytest.raises(BackupError) as caught:
         take(shelf, PLACE, job, slot, owner="db1", bound=BOUND)
     assert caught.value.code is Code.CONFIG
-    assert shelf.keys() == ()
+    assert shelf.all_keys() == ()
 
 
 def ask_at_once(shelf: Shelf) -> list[Claim]:
     """Let threads ask for the slot, who all have seen that it is free before the first one writes."""
     meeting = threading.Barrier(THREADS)
-    shelf.before_put = lambda key: [meeting.wait(10), None][1]
+
+    def meet(key: str) -> None:
+        meeting.wait(10)
+
+    shelf.before_put = meet
 
     def ask(number: int) -> Claim | None:
         try:

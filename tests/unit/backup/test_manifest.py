@@ -88,7 +88,8 @@ def test_another_schema_says_what_this_host_can_read(schema: Any) -> None:
 
 
 def test_a_record_without_schema_or_that_is_no_record_is_refused() -> None:
-    for other in ({}, [], None, "manifest"):
+    others: list[Any] = [{}, [], None, "manifest"]
+    for other in others:
         with pytest.raises(BackupError) as caught:
             parse(other)
         assert caught.value.code is Code.VERSION_MISMATCH

@@ -57,7 +57,7 @@ def remove_the_newest(cluster: Cluster) -> None:
 
 
 def empty_the_bucket(cluster: Cluster) -> None:
-    for key in cluster.shelf.keys():
+    for key in cluster.shelf.all_keys():
         cluster.shelf.hide(key)
 
 
