@@ -20,7 +20,8 @@ from pasargad_ops.backup.head_memory import recall, remember
 from pasargad_ops.backup.manifest import Link, Manifest
 from pasargad_ops.backup.objects import Stored
 from pasargad_ops.backup.places import Place
-from pasargad_ops.backup.signatures import load_signer, make_key
+from pasargad_ops.backup.records import to_record
+from pasargad_ops.backup.signatures import load_signer, make_key, seal
 from tests.unit.backup.sets import BEGINNING, Cluster, Died, Shelf
 
 THREADS = 6
@@ -153,6 +154,15 @@ def test_a_bucket_that_was_rolled_back_gets_a_new_set_and_keeps_the_gap(cluster:
     entry = cluster.commit("after")
     assert (entry.seq, entry.manifest.prev) == (4, lost.link)
     assert [(finding.fault.value, finding.seq) for finding in cluster.walk().findings] == [("removed", 3)]
+
+
+def test_a_newest_set_that_was_replaced_does_not_become_the_chains(cluster: Cluster) -> None:
+    """Who holds an old key of ours could sign another set 2; the next one still names the one that this host made."""
+    second = cluster.days(2)[1]
+    body = {**to_record(second.manifest), "host": "other"}
+    cluster.shelf.put(second.key, seal(chain.MANIFEST, body, [cluster.signer]))
+    assert cluster.commit("after").manifest.prev == second.link
+    assert [(finding.fault.value, finding.seq) for finding in cluster.walk().findings] == [("replaced", 2)]
 
 
 def test_a_second_host_goes_on_where_the_first_one_ended(cluster: Cluster, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def held_sets(cluster: Cluster, good: set[str]) -> list[Held]:
     ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(st.sampled_from(["good", "unverified", "none"]), st.integers(0, 12)), min_size=6, max_size=25)
 )

@@ -206,6 +206,12 @@ def test_without_a_memory_a_rolled_back_bucket_looks_sound(cluster: Cluster) -> 
     assert cluster.walk().findings == ()
 
 
+def test_a_fork_is_seen_without_a_memory(cluster: Cluster) -> None:
+    cluster.memory.unlink()
+    fork(cluster)
+    assert found(cluster) == {("forked", 5, CHAIN)}
+
+
 def test_the_remembered_set_may_be_older_than_the_chain(cluster: Cluster, tmp_path: Path) -> None:
     """A drill host that was off for a while has seen less; what it has seen must still be there."""
     early = cluster.walk()
