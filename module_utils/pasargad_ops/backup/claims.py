@@ -102,7 +102,8 @@ def confirm(objects: Objects, claim: Claim, *, bound: timedelta) -> Claim:
     """Return the claim under which this run may commit now, to be called right before the commit.
 
     A run that needed nearly its whole bound claims the slot anew, so that nobody can take it while the manifest is
-    being written. Raises BackupError (CLAIMED) when a later attempt has superseded this one.
+    being written; what is returned is the claim to confirm the next time and to finish. Raises BackupError (CLAIMED)
+    when a later attempt has superseded this one.
     """
     slot = look(objects, claim.place, claim.job, claim.slot)
     if slot.newest > claim.attempt or slot.is_done():

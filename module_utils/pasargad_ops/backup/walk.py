@@ -163,6 +163,8 @@ def walk(objects: Objects, place: Place, trusted: Trusted, *, memory: Path | Non
     Only trouble with the storage itself raises; whatever somebody did to the chain is a finding.
     """
     one = _Walk(objects, place, trusted)
+    # Before the listing: a job that commits meanwhile must not make this look like a bucket that was rolled back.
+    remembered = _recall(one, memory) if memory is not None else None
     one.read()
     path = one.follow()
     entries = []
@@ -172,25 +174,26 @@ def walk(objects: Objects, place: Place, trusted: Trusted, *, memory: Path | Non
             one.find(Fault.FORKED, seq, f"set {seq} is signed, but no later set follows it")
         entries.append(dataclasses.replace(entry, marked=marked))
     head = entries[-1].link if entries else START
-    if memory is not None:
-        _compare(one, path, head, memory)
+    if remembered is not None:
+        _compare(one, path, head, remembered)
     return Chain(place, tuple(entries), head, tuple(one.findings))
 
 
-def _compare(one: _Walk, path: Mapping[int, str], head: Link, file: Path) -> None:
-    """Find where the bucket disagrees with what this host remembers of it."""
+def _recall(one: _Walk, file: Path) -> Memory | None:
+    """Return what this host remembers of this cluster; what it remembers otherwise is a finding."""
     try:
         memory = recall(file)
     except BackupError as error:
         one.find(Fault.UNREADABLE_MEMORY, 0, error.message, key=str(file))
-        return
+        return None
     if memory is not None and not memory.is_of(one.place):
         one.find(Fault.WRONG_CLUSTER, 0, f"this host kept the sets of cluster {memory.system_id}", key=str(file))
-    elif memory is not None:
-        _compare_head(one, path, head, memory)
+        return None
+    return memory
 
 
-def _compare_head(one: _Walk, path: Mapping[int, str], head: Link, memory: Memory) -> None:
+def _compare(one: _Walk, path: Mapping[int, str], head: Link, memory: Memory) -> None:
+    """Find where the bucket disagrees with what this host remembers of it."""
     seq, sha256 = memory.head.seq, memory.head.sha256
     if seq > head.seq:
         text = f"the chain ends with set {head.seq}, but this host has seen set {seq} ({sha256[:12]})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -210,6 +210,20 @@ def test_a_fork_is_seen_without_a_memory(cluster: Cluster) -> None:
     cluster.memory.unlink()
     fork(cluster)
     assert found(cluster) == {("forked", 5, CHAIN)}
+
+
+def test_a_commit_during_the_walk_looks_like_no_rollback(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = cluster.shelf.list
+
+    def then_somebody_commits(prefix: str) -> Iterator[Stored]:
+        found = list(listing(prefix))
+        monkeypatch.setattr(cluster.shelf, "list", listing)
+        cluster.commit("meanwhile")
+        return iter(found)
+
+    monkeypatch.setattr(cluster.shelf, "list", then_somebody_commits)
+    assert found(cluster) == set()
+    assert len(cluster.walk().entries) == 6
 
 
 def test_the_remembered_set_may_be_older_than_the_chain(cluster: Cluster, tmp_path: Path) -> None:
