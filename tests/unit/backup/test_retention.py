@@ -110,6 +110,12 @@ def test_a_week_is_stood_for_by_its_best_set() -> None:
     assert [age for age in ages(kept(plan)) if age > 30] == [42]
 
 
+def test_an_unread_set_stands_for_its_week_rather_than_a_damaged_one() -> None:
+    week = [held(43, tier="weekly", flaw="damaged"), held(42, level=0)]
+    plan = decide([*week, *(held(age) for age in range(20, -1, -1))], Policy(monthly=0), NOW)
+    assert [age for age in ages(kept(plan)) if age > 30] == [42]
+
+
 def test_weeks_without_a_set_do_not_count() -> None:
     """A shop that made no backups for a year keeps what it has."""
     sets = [held(age) for age in range(500, 400, -1)]
@@ -129,6 +135,23 @@ def test_a_marked_set_stands_for_nothing_but_is_not_deleted_while_it_is_the_last
     plan = decide(sets, Policy(weekly=0, monthly=0), NOW)
     assert 60 in ages(kept(plan))
     assert (plan.mark, plan.delete) == ((), ())
+
+
+def test_a_marked_set_stands_for_no_week() -> None:
+    """It may have lost objects already, so its week is stood for by one that is whole."""
+    sets = [held(43, marked=True, tier="monthly"), held(42), *(held(age) for age in range(20, -1, -1))]
+    plan = decide(sets, Policy(monthly=0), NOW)
+    assert plan.refused == ""
+    assert [age for age in ages(kept(plan)) if age > 30] == [42]
+    assert ages(plan.delete) == [43]
+
+
+def test_the_newest_good_set_that_is_whole_stays_beside_a_marked_one() -> None:
+    sets = [held(60), held(50, marked=True), *(held(age, level=0, drilled=False) for age in range(40, -1, -1))]
+    patient = Policy(weekly=0, monthly=0, verified_within=timedelta(days=99), most_percent=100)
+    plan = decide(sets, patient, NOW)
+    assert plan.refused == ""
+    assert ages(kept(plan))[:3] == [60, 50, 30]
 
 
 def test_a_set_that_was_marked_under_a_shorter_policy_is_held_back() -> None:
