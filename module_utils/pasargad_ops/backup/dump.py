@@ -46,6 +46,25 @@ class Made:
 
 
 @dataclass
+class _Flow:
+    """What went by. The threads know only this, so a pipeline that everybody forgot is ended like a closed one."""
+
+    plain: int = 0
+    zstd: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def count(self, source: int, sink: int) -> None:
+        while moved := os.splice(source, sink, BLOCK):
+            self.plain += moved
+
+    def hash(self, source: int, sink: int) -> None:
+        while block := os.read(source, BLOCK):
+            self.digest.update(block)
+            self.zstd += len(block)
+            write_all(sink, block)
+
+
+@dataclass
 class Pipeline:
     """`command | zstd | age`, given out as blocks of 1 MiB; used once, in constant memory, with nothing on disk.
 
@@ -68,9 +87,7 @@ class Pipeline:
     _chain: Chain = field(default_factory=Chain, init=False, repr=False)
     _blocks: Iterator[bytes] | None = field(default=None, init=False, repr=False)
     _made: Made | None = field(default=None, init=False, repr=False)
-    _plain: int = field(default=0, init=False, repr=False)
-    _zstd: int = field(default=0, init=False, repr=False)
-    _zstd_hash: Any = field(default_factory=hashlib.sha256, init=False, repr=False)
+    _flow: _Flow = field(default_factory=_Flow, init=False, repr=False)
 
     def __iter__(self) -> Iterator[bytes]:
         if self._blocks is None:
@@ -114,9 +131,9 @@ class Pipeline:
             ended = self._chain.wait()
             warnings = self._judge(ended)
             self._made = Made(
-                self._plain,
-                self._zstd,
-                self._zstd_hash.hexdigest(),
+                self._flow.plain,
+                self._flow.zstd,
+                self._flow.digest.hexdigest(),
                 count,
                 digest.hexdigest(),
                 time.monotonic() - started,
@@ -132,7 +149,7 @@ class Pipeline:
             self._chain.end()
 
     def _start(self) -> int:
-        chain = self._chain
+        chain, flow = self._chain, self._flow
         plain, plain_in = chain.pipe()
         chain.start(self.command, stdin=None, stdout=plain_in, environment=self.environment)
         to_zstd, zstd_in = chain.pipe()
@@ -141,19 +158,9 @@ class Pipeline:
         to_age, age_in = chain.pipe()
         sealed, sealed_in = chain.pipe()
         chain.start(["age", "--encrypt", "--recipients-file", str(self.recipients)], stdin=to_age, stdout=sealed_in)
-        chain.relay(lambda: self._count(plain, zstd_in), plain, zstd_in)
-        chain.relay(lambda: self._hash(packed, age_in), packed, age_in)
+        chain.relay(lambda: flow.count(plain, zstd_in), plain, zstd_in)
+        chain.relay(lambda: flow.hash(packed, age_in), packed, age_in)
         return sealed
-
-    def _count(self, source: int, sink: int) -> None:
-        while moved := os.splice(source, sink, BLOCK):
-            self._plain += moved
-
-    def _hash(self, source: int, sink: int) -> None:
-        while block := os.read(source, BLOCK):
-            self._zstd_hash.update(block)
-            self._zstd += len(block)
-            write_all(sink, block)
 
     def _judge(self, ended: Sequence[Ended]) -> str:
         """Raise unless all ended well; return the words of one whose end was tolerated."""
@@ -166,7 +173,7 @@ class Pipeline:
                 raise self._failure(_code_of(one), f"{one.name} {one.how}: {one.tail or 'it said nothing'}")
         if self._chain.trouble is not None:
             raise self._failure(Code.DUMP_FAILED, f"the pipeline broke: {self._chain.trouble}") from self._chain.trouble
-        if self._plain == 0:
+        if self._flow.plain == 0:
             raise self._failure(Code.DUMP_FAILED, f"{ended[0].name} ended with 0 and wrote nothing")
         return warnings
 
@@ -217,15 +224,15 @@ def pack(paths: Sequence[Path], recipients: Path) -> Pipeline:
     names = [str(path.absolute()).lstrip("/") for path in paths]
     options = ["--format=posix", "--pax-option=delete=atime,delete=ctime", "--sort=name", "--quoting-style=literal"]
     command = ["tar", "--create", "--file=-", *options, "--directory=/", "--", *names]
-    return Pipeline(command, recipients, tolerate=_only_directories_changed)
+    return Pipeline(command, recipients, tolerate=_no_file_is_torn)
 
 
-def _only_directories_changed(one: Ended) -> bool:
+def _no_file_is_torn(one: Ended) -> bool:
     def harmless(line: str) -> bool:
         if line.endswith(": File removed before we read it"):
             return True
         changed = re.fullmatch(r"tar: (.*): file changed as we read it", line)
-        return changed is not None and Path("/", changed[1]).is_dir()
+        return changed is not None and not Path("/", changed[1]).is_file()
 
     return (
         one.name == "tar" and one.code == 1 and not one.cut and all(harmless(line) for line in one.words.splitlines())

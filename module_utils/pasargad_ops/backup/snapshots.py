@@ -69,36 +69,20 @@ def snapshot(connection: Connection) -> Iterator[Snapshot]:
 
 def _lock_and_export(connection: Connection) -> Snapshot:
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
-    for _ in range(SNAPSHOT_ROUNDS):
-        with connection.cursor() as cursor:
-            cursor.execute(TABLES)
-            listed = cursor.fetchall()
+    try:
+        for _ in range(SNAPSHOT_ROUNDS):
+            if found := _attempt(connection):
+                return found
             connection.rollback()
-            try:
-                _lock(cursor, [(schema, name) for _, schema, name, _, _ in listed])
-            except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
-                connection.rollback()
-                continue  # dropped or renamed meanwhile
-            except psycopg2.Error as error:
-                if isinstance(error, psycopg2.OperationalError) and connection.closed:
-                    raise
-                raise BackupError(
-                    Code.DUMP_FAILED,
-                    f"the tables cannot be locked for reading: {_one_line(error)}",
-                    hint="see who holds the lock: SELECT * FROM pg_stat_activity WHERE wait_event_type = 'Lock'; "
-                    "the role needs SELECT on every table (GRANT pg_read_all_data)",
-                ) from error
-            # The first statement that needs a snapshot takes it, so it is younger than every lock.
-            cursor.execute(POSITION)
-            name, version, position = cursor.fetchone() or ("", 0, "")
-            cursor.execute(TABLES)
-            seen = cursor.fetchall()
-            if {row[:3] for row in seen} == {row[:3] for row in listed}:
-                tables = tuple(
-                    Table(oid, schema, table, size) for oid, schema, table, parted, size in seen if not parted
-                )
-                return Snapshot(name, tables, version, position)
-            connection.rollback()
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise
+        raise BackupError(
+            Code.DUMP_FAILED,
+            f"the tables cannot be locked for reading: {_one_line(error)}",
+            hint="see who holds the lock: SELECT * FROM pg_stat_activity WHERE wait_event_type = 'Lock'; "
+            "the role needs SELECT on every table (GRANT pg_read_all_data)",
+        ) from error
     raise BackupError(
         Code.DUMP_FAILED,
         f"tables came or went {SNAPSHOT_ROUNDS} times while a snapshot was taken",
@@ -106,17 +90,45 @@ def _lock_and_export(connection: Connection) -> Snapshot:
     )
 
 
-def _lock(cursor: Any, names: Sequence[tuple[str, str]]) -> None:
-    # SET and LOCK take no snapshot. A role's own limits must not end a session that waits for a long dump.
+def _attempt(connection: Connection) -> Snapshot | None:
+    """Return None when tables came or went between the list and the snapshot."""
+    with connection.cursor() as cursor:
+        listed = _list(cursor)
+        connection.rollback()
+        try:
+            _lock(cursor, [(schema, name) for _, schema, name, _, _ in listed])
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+            return None
+        # The first statement that needs a snapshot takes it, so it is younger than every lock.
+        cursor.execute(POSITION)
+        name, version, position = cursor.fetchone() or ("", 0, "")
+        seen = _list(cursor)
+    if {row[:3] for row in seen} != {row[:3] for row in listed}:
+        return None
+    tables = tuple(Table(oid, schema, table, size) for oid, schema, table, parted, size in seen if not parted)
+    return Snapshot(name, tables, version, position)
+
+
+def _list(cursor: Any) -> list[tuple[Any, ...]]:
+    _be_patient(cursor)
+    cursor.execute(TABLES)
+    return list(cursor.fetchall())
+
+
+def _be_patient(cursor: Any) -> None:
+    # A role's own limits must not end a session that waits for a long dump; even a table's size waits for its lock.
     cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MILLISECONDS}")
     cursor.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
     if cursor.connection.server_version >= 170000:
         cursor.execute("SET LOCAL transaction_timeout = 0")
+
+
+def _lock(cursor: Any, names: Sequence[tuple[str, str]]) -> None:
+    # SET and LOCK take no snapshot.
+    _be_patient(cursor)
     for start in range(0, len(names), LOCK_BATCH):
-        batch = ", ".join(
-            "ONLY " + ".".join(_quoted(part) for part in name) for name in names[start : start + LOCK_BATCH]
-        )
-        cursor.execute(f"LOCK TABLE {batch} IN ACCESS SHARE MODE")
+        batch = ["ONLY " + ".".join(_quoted(part) for part in name) for name in names[start : start + LOCK_BATCH]]
+        cursor.execute(f"LOCK TABLE {', '.join(batch)} IN ACCESS SHARE MODE")
 
 
 def _quoted(name: str) -> str:
