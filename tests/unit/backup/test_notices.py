@@ -236,7 +236,9 @@ def test_waits_grow_and_end_after_a_day(box: Path, slack: Slack, hook: Hook) -> 
 
 def test_a_host_that_was_off_for_days_still_tells(box: Path, slack: Slack, hook: Hook) -> None:
     notice_put(box, FAILED, now=NOON)
-    assert notices_send(box, [slack], NOON + 72 * HOUR) == Sent(1)
+    hook.answers = [500]
+    assert notices_send(box, [slack], NOON + 72 * HOUR).waiting == 1
+    assert notices_send(box, [slack], NOON + 73 * HOUR) == Sent(1)
 
 
 @pytest.mark.parametrize("value", ["7200", "Fri, 15 Jan 2027 14:00:00 GMT"])
