@@ -13,7 +13,9 @@ from testing.money import make_paid
 from pasargad.books.oracles import check
 from pasargad.catalog.models import Variant
 from pasargad.notifications.models import Mail
+from pasargad.orders.exceptions import ReturnRefused
 from pasargad.orders.models import Order, OrderLine, Status
+from pasargad.orders.returns import Wish, return_request
 from pasargad.payments.exceptions import RefundRefused
 from pasargad.payments.gateway import Sent
 from pasargad.payments.models import PaymentAttempt, Refund, RefundLine
@@ -50,6 +52,16 @@ def test_a_refunded_piece_that_was_sent_holds_nothing_back(attempt):
 def test_a_refunded_piece_is_not_sent_any_more(attempt):
     refund(attempt, 1)
     assert packed_next(attempt) == 1 and check() == []
+
+
+def test_a_refunded_piece_cannot_be_returned_for_its_money_again(attempt):
+    shipment_send(shipment_prepare(attempt.order_id).pk, actor="staff")
+    refund(attempt, 2, sent=True)
+    line = attempt.order.lines.get()
+    with pytest.raises(ReturnRefused, match="more than"):
+        return_request(attempt.order_id, Wish({line.pk: 2}, "unwanted"), key="a" * 32)
+    return_request(attempt.order_id, Wish({line.pk: 1}, "unwanted"), key="b" * 32)
+    assert check() == []
 
 
 def test_when_the_unsent_ones_are_used_up_the_sent_ones_are_meant(attempt):
