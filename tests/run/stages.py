@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv/bin"
 RESULTS = ROOT / "test-results"
-# Directories of tests/ that have a stage of their own, or (fleet) a command; all others with test files are quick.
-OWN_STAGE = ("lab", "e2e", "fleet")
+# Directories of tests/ with a stage of their own, or (fleet, backup) a command; all others with test files are quick.
+OWN_STAGE = ("lab", "e2e", "fleet", "backup")
 # Of the tests without hosts these take minutes: they begin, so that none of them runs last and alone.
 LONGEST = ("unit", "templates", "pages")
 # Labs 100 to 119 belong to this program; tests/e2e uses what lies below these.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pasargad_ops.backup.dump import snapshot
 from pasargad_ops.backup.shards import MOST_NAMED, Shard, Table, commands, pattern, plan, shard_count
-from tests.unit.backup import rig
+from tests.backup import rig
 
 MIB = 1 << 20
 

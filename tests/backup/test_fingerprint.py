@@ -14,7 +14,7 @@ from pasargad_ops.backup import fingerprint
 from pasargad_ops.backup.dump import read_back, snapshot
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.fingerprint import OBJECTS, Fingerprint, differences, fingerprints
-from tests.unit.backup import rig
+from tests.backup import rig
 
 SMALL = 4096
 

@@ -24,7 +24,7 @@ from pasargad_ops.backup.dump import Made, Pipeline, check_recipients, pack, rea
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.pipes import BLOCK
 from pasargad_ops.backup.shards import Shard, commands, plan
-from tests.unit.backup import rig
+from tests.backup import rig
 
 ENDLESS = ("sh", "-c", "exec cat /dev/urandom")
 MIB = 1 << 20
