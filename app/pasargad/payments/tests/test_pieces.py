@@ -64,6 +64,16 @@ def test_a_refunded_piece_cannot_be_returned_for_its_money_again(attempt):
     assert check() == []
 
 
+def test_a_piece_that_is_being_returned_cannot_be_refunded_beside(attempt):
+    shipment_send(shipment_prepare(attempt.order_id).pk, actor="staff")
+    line = attempt.order.lines.get()
+    return_request(attempt.order_id, Wish({line.pk: 2}, "unwanted"), key="a" * 32)
+    with pytest.raises(RefundRefused, match="More pieces"):
+        refund(attempt, 2)
+    refund(attempt, 1)
+    assert check() == []
+
+
 def test_when_the_unsent_ones_are_used_up_the_sent_ones_are_meant(attempt):
     refund(attempt, 3)
     line = attempt.order.lines.get()
