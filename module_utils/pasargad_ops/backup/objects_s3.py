@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -106,7 +107,7 @@ class S3Objects:
 
         def fetch() -> bytes:
             answer = self._client.get_object(**self._named(key, version))
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 refuse_large(self._where(key), answer["ContentLength"])
                 tally, content = Tally(), body.read()
             tally.add(content)
@@ -127,7 +128,8 @@ class S3Objects:
         since, failures = 0, 0
         while tally.bytes < size:
             try:
-                with answer["Body"] as body:
+                # Entered by itself, a body hands out the raw stream, which ends early without a word.
+                with closing(answer["Body"]) as body:
                     while chunk := body.read(CHUNK_BYTES):
                         tally.add(chunk)
                         yield chunk

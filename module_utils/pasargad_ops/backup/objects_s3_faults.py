@@ -17,6 +17,9 @@ from botocore.exceptions import (
     ParamValidationError,
     SSLError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -82,7 +85,9 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, SSLError):
         return "CERTIFICATE_VERIFY_FAILED" not in str(error)
     # OSError: what urllib3 lets through while a body is read.
-    return isinstance(error, (HTTPClientError, IncompleteReadError, ResponseParserError, HTTPError, OSError))
+    return isinstance(
+        error, (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError, HTTPError, OSError)
+    )
 
 
 def persist(call: Callable[[], T], patience: Patience, stopped: threading.Event | None = None) -> T:
