@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import botocore.session
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError
@@ -27,6 +28,8 @@ NOTHING_OF_THE_USER = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
+# The descriptions of S3 take a tenth of a second to read: once for all places of a process.
+DESCRIPTIONS = botocore.loaders.create_loader()
 
 
 def connect(place: Place, connect_timeout: float, read_timeout: float) -> Any:
@@ -44,8 +47,10 @@ def connect(place: Place, connect_timeout: float, read_timeout: float) -> Any:
     for name in ("request_checksum_calculation", "response_checksum_validation"):
         if name in Config.OPTION_DEFAULTS:
             options[name] = "when_required"
+    session = botocore.session.Session(session_vars=NOTHING_OF_THE_USER)
+    session.register_component("data_loader", DESCRIPTIONS)
     try:
-        return botocore.session.Session(session_vars=NOTHING_OF_THE_USER).create_client(
+        return session.create_client(
             "s3",
             region_name=place.region or None,
             endpoint_url=place.endpoint_url or None,

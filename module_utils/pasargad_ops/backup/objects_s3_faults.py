@@ -162,6 +162,8 @@ def _answered(status: int, code: str, place: Place) -> tuple[Code, str]:
         return Code.INTEGRITY, "run the job again; if it comes back, look at the network and at the storage"
     if code == "NoSuchUpload":
         return Code.STORAGE_TRANSIENT, "run the job again; only uploads of dead runs should be aborted"
+    if status == 412:
+        return Code.INTEGRITY, "somebody replaced the object meanwhile: run the job again, and never two on one key"
     if code in ABSENT or status == 404:
         return Code.INTEGRITY, "list the bucket with its versions"
     if (status >= 500 and status != 501) or code in PASSING or status in (408, 429):
