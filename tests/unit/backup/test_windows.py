@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,12 +18,12 @@ SEGMENT = 16 * 2**20
 NOW = datetime.fromtimestamp(100_000, UTC)
 
 
-def backup(label: str, start: int, stop: int, *, timeline: int = 1, prior: str = "", stopped: int = 0) -> Backup:
+def backup(label: str, start: int, stop: int, *, timeline: int = 1, prior: str = "") -> Backup:
     """Return a backup that ended in the middle of its last segment; a segment takes ten seconds in these tests."""
-    names = [Segment(timeline, number).name() for number in (start, stop)]
-    ended = stopped or stop * 10 + 5
-    kind = "diff" if prior else "full"
-    return Backup(label, kind, prior, *names, f"0/{start * SEGMENT:X}", f"0/{stop * SEGMENT + 80:X}", ended - 3, ended)
+    first, last = (Segment(timeline, number).name() for number in (start, stop))
+    ended = stop * 10 + 5
+    lsns = f"0/{start * SEGMENT:X}", f"0/{stop * SEGMENT + 80:X}"
+    return Backup(label, "diff" if prior else "full", prior, first, last, lsns[0], lsns[1], ended - 3, ended)
 
 
 def archive(numbers: Iterable[int], *, timeline: int = 1) -> dict[str, int]:
@@ -32,11 +32,13 @@ def archive(numbers: Iterable[int], *, timeline: int = 1) -> dict[str, int]:
 
 
 def found(
-    *backups: Backup, held: dict[str, int], timeline: int | None = None, **histories: tuple[Switch, ...]
+    *backups: Backup,
+    held: dict[str, int],
+    timeline: int | None = None,
+    histories: Mapping[int, Sequence[Switch]] | None = None,
 ) -> Windows:
-    """Return the windows; histories are given as t2=…"""
-    known = {int(name[1:]): history for name, history in histories.items()}
-    return windows(backups, Archive(held), known, timeline=timeline)
+    """Return the windows that are left with the segments `held`."""
+    return windows(backups, Archive(held), histories or {}, timeline=timeline)
 
 
 def at(second: float) -> datetime:
@@ -116,12 +118,12 @@ def test_a_backup_of_a_stopped_cluster_opens_nothing() -> None:
     assert "stopped cluster" in found(cold, held=archive(range(5, 10))).unusable[0].why
 
 
-SWITCH = {"t2": (Switch(1, 12 * SEGMENT + 80),)}
+SWITCH = {2: (Switch(1, 12 * SEGMENT + 80),)}
 
 
 def test_recovery_crosses_to_the_timeline_that_came_after() -> None:
     held = archive(range(5, 12)) | archive(range(12, 20), timeline=2)
-    known = found(backup("A", 5, 6), held=held, **SWITCH)
+    known = found(backup("A", 5, 6), held=held, histories=SWITCH)
     (window,) = known.windows
     assert (known.timeline, window.since, window.until, window.last_wal) == (2, 66, 200, Segment(2, 19).name())
 
@@ -129,21 +131,21 @@ def test_recovery_crosses_to_the_timeline_that_came_after() -> None:
 def test_what_an_abandoned_branch_wrote_counts_on_that_branch_alone() -> None:
     held = archive(range(5, 18)) | archive(range(12, 14), timeline=2)
     late = backup("B", 14, 15)
-    known = found(backup("A", 5, 6), late, held=held, **SWITCH)
+    known = found(backup("A", 5, 6), late, held=held, histories=SWITCH)
     assert [(window.until, len(window.backups)) for window in known.windows] == [(140, 1)]
     assert known.unusable[0].why == "timeline 1 was left before it ended"
-    (old,) = found(backup("A", 5, 6), late, held=held, timeline=1, **SWITCH).windows
+    (old,) = found(backup("A", 5, 6), late, held=held, timeline=1, histories=SWITCH).windows
     assert (old.until, len(old.backups)) == (180, 2)
 
 
 def test_before_the_new_timeline_wrote_anything_the_old_one_counts_to_the_switch() -> None:
-    (window,) = found(backup("A", 5, 6), held=archive(range(5, 18)), **SWITCH).windows
+    (window,) = found(backup("A", 5, 6), held=archive(range(5, 18)), histories=SWITCH).windows
     assert window.last_wal == Segment(1, 11).name()
 
 
 def test_a_hole_behind_a_switch_is_seen() -> None:
     held = archive(range(5, 12)) | archive(range(13, 20), timeline=2)
-    known = found(backup("A", 5, 6), held=held, **SWITCH)
+    known = found(backup("A", 5, 6), held=held, histories=SWITCH)
     assert known.breaks[0].gap.first == Segment(2, 12).name()
     assert known.windows[0].until == 120
 
