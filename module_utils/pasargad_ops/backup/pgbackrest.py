@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from .. import shell
-from ..outcome import OperationError
 from ..shell import Finished
 from . import pgbackrest_judge as judge
 from .errors import BackupError, Code
 from .pgbackrest_failures import clean, failure, throttled
+from .pgbackrest_program import Program, RepositoryConfig
 from .pgbackrest_read import Finding, Info, parse_check, parse_info, parse_listing, parse_verify
-from .wal import SEGMENT_BYTES, Archive, Switch, parse_history, read_archive
+from .wal import Archive, Switch, parse_history, read_archive
 from .windows import Backup, Windows, choose, windows
 
 RERUNS = 3
-GRACE_SECONDS = 60
 FILE_WRITE = 64
 FULL_BYTES = 16 * 2**20
 # Good; a new repository; a stanza without a backup.
 HONEST = (0, 1, 2)
-LOCKING = ("backup", "stanza-create", "info", "restore")
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Kind = Literal["full", "diff", "incr"]
-
-
-@dataclass(frozen=True)
-class RepositoryConfig:
-    """How pgbackrest is reached; the passphrase and the storage's keys stand in `config_file` alone."""
-
-    stanza: str
-    config_file: Path = Path("/etc/pgbackrest.conf")
-    binary: str = "pgbackrest"
-    checker: str = "check_pgbackrest"
-    user: str = "postgres"
-    lock_dir: Path | None = None
-    log_dir: Path | None = None
-    segment_bytes: int = SEGMENT_BYTES
-    short_seconds: float = 300
-    long_seconds: float = 6 * 3600
-    retry_seconds: float = 20
 
 
 @dataclass(frozen=True)
@@ -81,17 +58,15 @@ class Repository:
     """A stanza of a pgbackrest repository; every method raises BackupError and leaves no secret in it."""
 
     def __init__(self, config: RepositoryConfig) -> None:
-        for name, path in (("config_file", config.config_file), ("lock", config.lock_dir), ("log", config.log_dir)):
-            if path is not None and not path.is_absolute():
-                raise BackupError(Code.CONFIG, f"{name} is {path}, no absolute path", hint="begin it with /")
         self.config = config
+        self._program = Program(config)
 
     def info(self) -> Info:
         """Return what the repository holds; an empty one (status 1 or 2) has no backups.
 
         Raises KEY, INTEGRITY or STORAGE_* where the program ends with 0 and only mentions it.
         """
-        answer = self._do("info", "--output=json").stdout
+        answer = self._program.must("info", "--output=json").stdout
         try:
             info = parse_info(answer, self.config.stanza)
         except BackupError as error:
@@ -100,18 +75,18 @@ class Repository:
         if info.code in HONEST:
             return info
         said = clean(info.message)
-        error = failure(Finished(info.code, "", info.message), "info", Code.INTEGRITY)
-        if error.code in (Code.KEY, Code.INTEGRITY, Code.CONFIG):
-            error = self._key_or_damage(said)
-        raise BackupError(error.code, f"pgbackrest info: {said}", hint=error.hint, details={"status": info.code})
+        told = failure(Finished(info.code, "", info.message), "info", Code.INTEGRITY)
+        if told.code in (Code.KEY, Code.INTEGRITY, Code.CONFIG):
+            told = self._key_or_damage(said)
+        raise BackupError(told.code, f"pgbackrest info: {said}", hint=told.hint, details={"status": info.code})
 
     def stanza_create(self) -> None:
         """Create the stanza, or find that it is there; raises CONFIG when it belongs to another cluster."""
-        self._do("stanza-create")
+        self._program.must("stanza-create")
 
     def check(self) -> None:
         """Switch the WAL and see it arrive; raises ARCHIVER when it does not. It looks at no older WAL."""
-        self._do("check", otherwise=Code.ARCHIVER)
+        self._program.must("check", otherwise=Code.ARCHIVER)
 
     def backup(self, kind: Kind) -> str:
         """Take a backup and return its label; a first "diff" becomes a full one.
@@ -121,7 +96,7 @@ class Repository:
         """
         before = {backup.label for backup in self.info().backups}
         for attempt in range(RERUNS + 1):
-            done = self._run("backup", f"--type={kind}", seconds=self.config.long_seconds)
+            done = self._program.run("backup", f"--type={kind}", seconds=self.config.long_seconds)
             if not throttled(done) or attempt == RERUNS:
                 break
             # Two hosts that were sent away together must not come back together.
@@ -165,7 +140,7 @@ class Repository:
         findings += judge.wal(info, archive, histories, self.config.segment_bytes, last_archived)
         if contents:
             findings += [each for pair in judge.pairs(info, files) for each in self._compare(*pair)]
-            done = self._do("verify", "--output=text", "--verbose", seconds=self.config.long_seconds)
+            done = self._program.must("verify", "--output=text", "--verbose", seconds=self.config.long_seconds)
             findings += parse_verify(done.stdout, (backup.label for backup in info.backups))
         return findings
 
@@ -177,13 +152,7 @@ class Repository:
         size = self.config.segment_bytes >> 20
         findings: list[Finding] = []
         for service, extra in (("archives", [f"--wal-segsize={size}MB"]), ("retention", ["--retention-full=1"])):
-            command = [self.config.checker, f"--service={service}", f"--stanza={self.config.stanza}", "--output=json"]
-            command += [f"--config={self.config.config_file}", f"--command={self.config.binary}", *extra]
-            done = self._shell(command, self.config.short_seconds)
-            if done.code in (126, 127):
-                raise BackupError(
-                    Code.CONFIG, f"{self.config.checker} cannot be run", hint="apt-get install check-pgbackrest"
-                )
+            done = self._program.check(service, *extra)
             findings += parse_check(done.stdout, service, done.code)
         return findings
 
@@ -204,34 +173,35 @@ class Repository:
     def restore(self, request: RestoreRequest) -> Restored:
         """Copy a backup back, with archiving off; recovery itself happens when PostgreSQL starts there.
 
-        Raises TARGET_TIME and TARGET_REFUSED before anything is copied, RESTORE_FAILED, INTEGRITY or NO_SPACE after.
+        Raises TARGET_TIME and TARGET_REFUSED before anything is copied, NO_SPACE before or while, INTEGRITY or
+        RESTORE_FAILED while it is.
         """
-        target, label = "", request.label
-        if (request.at is not None) != (request.kind == "time"):
-            raise BackupError(Code.TARGET_TIME, "a time belongs to a restore of kind time, and to no other")
-        if not request.target_dir.is_absolute():
-            raise BackupError(Code.TARGET_REFUSED, f"{request.target_dir} is no absolute path")
-        backups = self.info().current
-        if request.at is not None:
-            label = self.set_for(request.at, label).label
-            target = request.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
-        chosen = [backup for backup in backups if label in ("", backup.label)]
-        if chosen and not request.delta and chosen[-1].size_bytes > (free := free_bytes(request.target_dir)):
-            raise no_space(f"{chosen[-1].label} needs {chosen[-1].size_bytes:,} bytes, {free:,} are free")
-        options = [f"--pg1-path={request.target_dir}", "--archive-mode=off", f"--type={request.kind}"]
-        options += [f"--target={target}"] if target else []
-        options += ["--target-action=promote"] if request.kind != "default" else []
-        options += [f"--set={label}"] if label else []
-        options += ["--delta"] if request.delta else []
-        options += [f"--tablespace-map-all={request.tablespace_dir}"] if request.tablespace_dir else []
+        backup = self._chosen(request)
+        free = free_bytes(request.target_dir)
+        if backup.size_bytes > free and not request.delta:
+            raise no_space(f"{backup.label} needs {backup.size_bytes:,} bytes, {free:,} are free")
         begun = time.monotonic()
-        done = self._run("restore", *options, seconds=self.config.long_seconds)
+        done = self._program.run("restore", *restore_options(request, backup), seconds=self.config.long_seconds)
         if done.code:
             error = failure(done, "restore", Code.RESTORE_FAILED)
             # The program tries again after a failed write, and then tells of the write without its reason.
             full = done.code == FILE_WRITE and free_bytes(request.target_dir) < FULL_BYTES
             raise no_space(error.message) if full else error
-        return Restored(label or "latest", request.kind, target, time.monotonic() - begun)
+        return Restored(backup.label, request.kind, target_time(request), time.monotonic() - begun)
+
+    def _chosen(self, request: RestoreRequest) -> Backup:
+        """Return the backup that a restore begins with; raises TARGET_TIME or TARGET_REFUSED."""
+        if (request.at is not None) != (request.kind == "time"):
+            raise BackupError(Code.TARGET_TIME, "a time belongs to a restore of kind time, and to no other")
+        if not request.target_dir.is_absolute():
+            raise BackupError(Code.TARGET_REFUSED, f"{request.target_dir} is no absolute path", hint="begin it with /")
+        if request.at is not None:
+            return self.set_for(request.at, request.label)
+        for backup in reversed(self.info().current):
+            if request.label in ("", backup.label):
+                return backup
+        what = f"there is no backup {request.label}".rstrip()
+        raise BackupError(Code.TARGET_REFUSED, what, hint="pgbackrest info lists the labels")
 
     def _archive(self, info: Info) -> tuple[Archive, dict[int, tuple[Switch, ...]], list[Finding]]:
         """Return the present cluster's archive, its timelines' histories, and what is wrong with the latter."""
@@ -243,7 +213,7 @@ class Repository:
             try:
                 histories[timeline] = parse_history(self._get(f"archive/{self.config.stanza}/{path}"))
             except BackupError as error:
-                findings.append(Finding(error.code, f"{path}: {error.message}", error.hint))
+                findings.append(damaged(error, f"{path}: "))
         return archive, histories, findings
 
     def _compare(self, first: str, second: str) -> list[Finding]:
@@ -254,9 +224,7 @@ class Repository:
                 try:
                     read.append(self._get(f"backup/{self.config.stanza}/{path}"))
                 except BackupError as error:
-                    return [
-                        Finding(error.code if error.code != Code.KEY else Code.INTEGRITY, error.message, error.hint)
-                    ]
+                    return [damaged(error)]
             # A backup that ends in between has written one of them anew.
             if read[0] == read[1]:
                 return []
@@ -265,7 +233,7 @@ class Repository:
     def _key_or_damage(self, said: str) -> BackupError:
         """Return KEY when nothing can be deciphered, INTEGRITY when it is only the one file that info stumbled over."""
         files = (f"archive/{self.config.stanza}/archive.info", f"backup/{self.config.stanza}/backup.info")
-        read = [self._run("repo-get", path) for path in files]
+        read = [self._program.run("repo-get", path) for path in files]
         legible = any(done.code == 0 and done.stdout.startswith("[") for done in read)
         if not legible and any(done.code in (0, 95) for done in read):
             return BackupError(Code.KEY, said, hint=judge.KEY)
@@ -273,45 +241,35 @@ class Repository:
 
     def _list(self, part: str) -> dict[str, tuple[int, int]]:
         """Return the files of a part of the stanza."""
-        return parse_listing(self._do("repo-ls", "--output=json", "--recurse", f"{part}/{self.config.stanza}").stdout)
+        return parse_listing(
+            self._program.must("repo-ls", "--output=json", "--recurse", f"{part}/{self.config.stanza}").stdout
+        )
 
     def _get(self, path: str) -> str:
         """Return a file of the repository, deciphered; it may hold keys, so it must not leave this module."""
-        return self._do("repo-get", path, otherwise=Code.INTEGRITY).stdout
+        return self._program.must("repo-get", path, otherwise=Code.INTEGRITY).stdout
 
-    def _do(
-        self, command: str, *options: str, seconds: float | None = None, otherwise: Code = Code.STORAGE_TRANSIENT
-    ) -> Finished:
-        """Run a command that must end with 0."""
-        done = self._run(command, *options, seconds=seconds)
-        if done.code:
-            raise failure(done, command, otherwise)
-        return done
 
-    def _run(self, command: str, *options: str, seconds: float | None = None) -> Finished:
-        """Run a command of pgbackrest; errors go to stderr, so that stdout is nothing but the answer."""
-        config = self.config
-        common = [f"--stanza={config.stanza}", f"--config={config.config_file}"]
-        common += ["--log-level-console=off", "--log-level-stderr=warn"]
-        common += [f"--lock-path={config.lock_dir}"] if config.lock_dir and command in LOCKING else []
-        common += [f"--log-path={config.log_dir}"] if config.log_dir else []
-        return self._shell([config.binary, *common, command, *options], seconds or config.short_seconds)
+def damaged(error: BackupError, where: str = "") -> Finding:
+    """Return the finding for a file that cannot be read; a storage that does not answer is no damage, and raises."""
+    if error.code in (Code.STORAGE_TRANSIENT, Code.STORAGE_DENIED, Code.INTERRUPTED):
+        raise error
+    return Finding(Code.INTEGRITY, f"{where}{error.message}", error.hint or judge.RENEW)
 
-    def _shell(self, command: Sequence[str], seconds: float) -> Finished:
-        """Run a program as the configured user, where it may stand, without variables that would steer it."""
-        private(self.config.config_file)
-        # timeout(1) ends the program politely, so that it frees its locks; a killed runuser would leave it running.
-        polite = ["timeout", f"--kill-after={GRACE_SECONDS}", f"{seconds:g}", "env", "--chdir=/", *command]
-        become = ["runuser", "-u", self.config.user, "--"] if os.geteuid() == 0 else []
-        try:
-            return shell.run(
-                [*become, *polite],
-                timeout=seconds + 2 * GRACE_SECONDS,
-                check=False,
-                env={"PATH": PATH, "LANG": "C.UTF-8"},
-            )
-        except OperationError as error:
-            raise BackupError(Code.CONFIG, error.message, hint=error.hint) from error
+
+def target_time(request: RestoreRequest) -> str:
+    """Return the target as PostgreSQL reads it, or an empty text."""
+    return request.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00") if request.at else ""
+
+
+def restore_options(request: RestoreRequest, backup: Backup) -> list[str]:
+    """Return pgbackrest's options; what is restored never archives: it would push into the living one's archive."""
+    target = target_time(request)
+    options = [f"--pg1-path={request.target_dir}", "--archive-mode=off", f"--set={backup.label}"]
+    options += [f"--type={request.kind}", *([f"--target={target}"] if target else [])]
+    options += ["--target-action=promote"] if request.kind != "default" else []
+    options += ["--delta"] if request.delta else []
+    return options + ([f"--tablespace-map-all={request.tablespace_dir}"] if request.tablespace_dir else [])
 
 
 def free_bytes(directory: Path) -> int:
@@ -322,15 +280,3 @@ def free_bytes(directory: Path) -> int:
 def no_space(message: str) -> BackupError:
     """Return the error for a target that is too small."""
     return BackupError(Code.NO_SPACE, message, hint="free space there (df -h), or restore to a larger disk")
-
-
-def private(path: Path) -> None:
-    """Raise CONFIG for a config file that is absent, or that others can read: it holds the passphrase."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise BackupError(
-            Code.CONFIG, f"{path} cannot be read: {error.strerror}", hint="run deploy.yml -e pasargad_converge=full"
-        ) from error
-    if mode & 0o007:
-        raise BackupError(Code.CONFIG, f"{path} can be read by everyone", hint=f"chmod o= {path}")

@@ -17,6 +17,7 @@ TIMED_OUT = (124, 137, -9)
 ECHO = re.compile(r"(at line \d+).*")
 NOISE = re.compile(r"[^\x20-\x7e]+")
 KEY_WRONG = r"CryptoError|ERROR: \[095\]|unable to load info file.*outside of section"
+AGAIN = "run it again; if it stays, try the storage's address by hand (DNS, firewall, certificate)"
 LONGEST = 300
 
 
@@ -67,7 +68,7 @@ RULES = (
         (68, 82, 87),
         "",
         Code.ARCHIVER,
-        "psql -c 'SELECT * FROM pg_stat_archiver' and PostgreSQL's log say why archive_command fails, or is not pgbackrest's",
+        "psql -c 'SELECT * FROM pg_stat_archiver' and PostgreSQL's log say why archive_command fails",
     ),
     Rule(
         (),
@@ -101,13 +102,21 @@ RULES = (
         Code.CONFIG,
         "a new repository needs: pgbackrest stanza-create; if there were backups, their info files are gone: verify",
     ),
-    Rule((), "unable to load info file", Code.INTEGRITY, "the repository is damaged: verify tells where"),
-    Rule((26,), "", Code.INTEGRITY, "another backup may be whole: pgbackrest info lists them, --set names one"),
+    Rule((29,), r"\[029\]: key/value found", Code.CONFIG, "correct pgbackrest's config file in the line that it names"),
     Rule(
-        (39, 49, 66, 101),
-        "",
+        (),
+        "unable to load (info|backup manifest) file",
+        Code.INTEGRITY,
+        "the repository is damaged: verify tells where",
+    ),
+    Rule((26,), "", Code.INTEGRITY, "another backup may be whole: pgbackrest info lists them, --set names one"),
+    Rule((39, 49, 66, 101), "", Code.STORAGE_TRANSIENT, AGAIN),
+    # info tells of these with exit code 0, so that there are only the words.
+    Rule(
+        (),
+        r"with (408|429|5\d\d)|\[5\d\d\]|ProtocolError|ServiceError|HostConnectError|ProtocolTimeoutError",
         Code.STORAGE_TRANSIENT,
-        "run it again; if it stays, try the storage's address by hand (DNS, firewall, certificate)",
+        AGAIN,
     ),
 )
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pasargad_ops.backup.pgbackrest import Repository, RepositoryConfig
+from pasargad_ops.backup.pgbackrest import Repository
+from pasargad_ops.backup.pgbackrest_program import RepositoryConfig
 from tests.services import as_user, postgres_programs
 
 STANZA = "shop"
@@ -134,11 +135,15 @@ class Rig:
         at = str(sockets or self.root / "sockets")
         return run("psql", "-h", at, "-d", "postgres", "-AtqXc", statement, check=True).stdout.strip()
 
-    def switch(self) -> str:
+    def clock(self, *, sockets: Path | None = None) -> datetime:
+        """Return the present time as the cluster knows it."""
+        return datetime.fromisoformat(re.sub(r"\+00$", "+00:00", self.sql("SELECT clock_timestamp()", sockets=sockets)))
+
+    def switch(self, *, sockets: Path | None = None) -> str:
         """Begin a new segment, and return the old one's name once it has been archived."""
-        name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        self.sql("SELECT pg_switch_wal()")
-        until(lambda: self.sql("SELECT last_archived_wal FROM pg_stat_archiver")[:24] >= name)
+        name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())", sockets=sockets)
+        self.sql("SELECT pg_switch_wal()", sockets=sockets)
+        until(lambda: self.sql("SELECT last_archived_wal FROM pg_stat_archiver", sockets=sockets)[:24] >= name)
         return name
 
 
@@ -230,7 +235,7 @@ def fill(made: Rig) -> None:
     made.diff = repository.backup("diff")
     next_second()
     made.sql("INSERT INTO beat VALUES ('before')")
-    made.before = datetime.fromisoformat(re.sub(r"\+00$", "+00:00", made.sql("SELECT clock_timestamp()")))
+    made.before = made.clock()
     made.sql("INSERT INTO beat VALUES ('after')")
     next_second()
     made.switch()
