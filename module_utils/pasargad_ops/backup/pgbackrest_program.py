@@ -67,7 +67,9 @@ class Program:
         """Run a program as the configured user, where it may stand, without variables that would steer it."""
         private(self.config.config_file)
         # timeout(1) ends the program politely, so that it frees its locks; a killed runuser would leave it running.
-        polite = ["timeout", f"--kill-after={GRACE_SECONDS}", f"{seconds:g}", "env", "--chdir=/", *command]
+        # In the foreground, so that what people type to end us reaches the program too.
+        limit = ["timeout", "--foreground", f"--kill-after={GRACE_SECONDS}", f"{seconds:g}"]
+        polite = [*limit, "env", "--chdir=/", *command]
         become = ["runuser", "-u", self.config.user, "--"] if os.geteuid() == 0 else []
         try:
             return shell.run(
@@ -77,7 +79,9 @@ class Program:
                 env={"PATH": PATH, "LANG": "C.UTF-8"},
             )
         except OperationError as error:
-            raise BackupError(Code.CONFIG, error.message, hint=error.hint) from error
+            absent = isinstance(error.__cause__, FileNotFoundError)
+            code = Code.CONFIG if absent else Code.STORAGE_TRANSIENT
+            raise BackupError(code, error.message, hint=error.hint or "see what holds it: pgbackrest info") from error
 
     def check(self, service: str, *options: str) -> Finished:
         """Run a service of check_pgbackrest; its answer is JSON, its exit code that of a Nagios plugin."""

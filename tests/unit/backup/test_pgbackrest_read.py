@@ -109,6 +109,13 @@ def test_a_backup_without_wal_and_a_status_of_the_repository_are_read() -> None:
     assert (info.code, info.message) == (99, "[CryptoError] no")
 
 
+def test_noise_in_an_answer_hides_no_status() -> None:
+    text = json.dumps([{**INFO, "status": {"code": 99, "message": "NOISE"}, "repo": []}]).replace(
+        "NOISE", "\x01\x9f\x1b"
+    )
+    assert parse_info(text, "main").code == 99
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"a":{}}', '{"a":{"type":"file"}}'])
 def test_a_listing_that_is_not_understood_is_an_error(text: str) -> None:
     with pytest.raises(BackupError):
@@ -172,6 +179,7 @@ SAID = [
     (63, "ERROR: [063]: terminated on signal [SIGTERM]", Code.INTERRUPTED),
     (127, "runuser: failed to execute pgbackrest: No such file or directory", Code.CONFIG),
     (124, "", Code.STORAGE_TRANSIENT),
+    (99, "[ServiceError] [503] Service Unavailable", Code.STORAGE_TRANSIENT),
     (25, "ERROR: [025]: something new", Code.RESTORE_FAILED),
 ]
 

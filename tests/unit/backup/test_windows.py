@@ -138,6 +138,13 @@ def test_what_an_abandoned_branch_wrote_counts_on_that_branch_alone() -> None:
     assert (old.until, len(old.backups)) == (180, 2)
 
 
+def test_a_backup_that_ended_in_the_segment_of_the_switch_is_not_trusted() -> None:
+    held = archive(range(5, 13)) | archive(range(12, 20), timeline=2)
+    known = found(backup("A", 11, 12), held=held, histories=SWITCH)
+    assert (known.windows, known.unusable[0].why) == ((), "timeline 1 was left before it ended")
+    assert found(backup("A", 11, 11), held=held, histories=SWITCH).unusable == ()
+
+
 def test_before_the_new_timeline_wrote_anything_the_old_one_counts_to_the_switch() -> None:
     (window,) = found(backup("A", 5, 6), held=archive(range(5, 18)), histories=SWITCH).windows
     assert window.last_wal == Segment(1, 11).name()
