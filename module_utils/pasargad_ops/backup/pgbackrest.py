@@ -273,8 +273,12 @@ def restore_options(request: RestoreRequest, backup: Backup) -> list[str]:
 
 
 def free_bytes(directory: Path) -> int:
-    """Return what is free where `directory` is, or will be."""
-    return shutil.disk_usage(next(path for path in (directory, *directory.parents) if path.exists())).free
+    """Return what is free where `directory` is, or will be; raises TARGET_REFUSED where we may not even look."""
+    try:
+        return shutil.disk_usage(next(path for path in (directory, *directory.parents) if path.exists())).free
+    except OSError as error:
+        what = f"{directory} cannot be reached: {error.strerror}"
+        raise BackupError(Code.TARGET_REFUSED, what, hint="run as root, or choose another directory") from error
 
 
 def no_space(message: str) -> BackupError:

@@ -141,7 +141,7 @@ def parse_verify(text: str, labels: Iterable[str]) -> list[Finding]:
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     findings: list[Finding] = []
-    seen: set[str] = set()
+    listed, seen = set(labels), set()
     about = "the repository"
     for line in lines:
         if archive := ARCHIVE.match(line):
@@ -152,7 +152,9 @@ def parse_verify(text: str, labels: Iterable[str]) -> list[Finding]:
         elif backup := BACKUP.match(line):
             about = f"backup {backup['label']}"
             seen.add(backup["label"])
-            if backup["status"] != "valid":
+            # What info does not list yet is being made, or waits to be resumed.
+            begun = backup["status"] == "in-progress" and backup["label"] not in listed
+            if backup["status"] != "valid" and not begun:
                 findings.append(Finding(Code.INTEGRITY, f"{about} is {backup['status']}", LOOK))
         elif counts := COUNTS.match(line):
             findings.extend(counted(about, [int(count) for count in counts.groups()]))
@@ -160,7 +162,7 @@ def parse_verify(text: str, labels: Iterable[str]) -> list[Finding]:
             findings.append(Finding(Code.INTEGRITY, f"verify says: {line}", LOOK))
         elif line == "archiveId: none found":
             findings.append(Finding(Code.WAL_GAP, "the archive holds no WAL at all", LOOK))
-    unread = sorted(set(labels) - seen)
+    unread = sorted(listed - seen)
     findings += [Finding(Code.INTEGRITY, f"verify passed over backup {label}", LOOK) for label in unread]
     if "status: ok" not in lines and not findings:
         findings.append(Finding(Code.INTEGRITY, "verify does not say that all is well", LOOK))

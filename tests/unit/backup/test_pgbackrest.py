@@ -99,6 +99,14 @@ def test_a_whole_repository_has_no_findings(made: Rig, copy: Copy) -> None:
     assert copy.repository.check_pgbackrest() == []
 
 
+def test_a_backup_that_was_killed_and_waits_to_be_resumed_is_no_damage(made: Rig, copy: Copy) -> None:
+    begun = copy.backups / "20990101-010101F"
+    subprocess.run(["cp", "-a", str(copy.backups / made.full), str(begun)], check=True)
+    remove(begun / "backup.manifest")
+    assert "20990101-010101F, status: in-progress" in copy.own("verify", "--output=text", "--verbose").stdout
+    assert copy.repository.verify() == []
+
+
 def test_info_is_read(made: Rig, copy: Copy) -> None:
     info = copy.repository.info()
     assert (info.code, info.message, info.cipher, info.backup_running) == (0, "ok", "aes-256-cbc", False)

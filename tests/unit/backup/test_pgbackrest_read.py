@@ -80,6 +80,12 @@ def test_a_line_of_verify_that_is_not_there_is_never_taken_for_good(line: int) -
     assert counts_or_name or parse_verify("\n".join(lines), LABELS)
 
 
+def test_a_backup_that_is_being_made_is_no_damage() -> None:
+    begun = "  backup: 20261128-070000F, status: in-progress, total files checked: 0, total valid files: 0\n"
+    assert parse_verify(GOOD + begun, LABELS) == []
+    assert parse_verify(GOOD + begun.replace("in-progress", "manifest missing"), LABELS)
+
+
 def test_nothing_is_not_well() -> None:
     assert parse_verify("", ()) and parse_verify("status: okay", ())
 
