@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +13,8 @@ from typing import Any
 
 from pasargad_ops.backup import chain, manifest
 from pasargad_ops.backup.chain import Entry
-from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.manifest import Manifest, Part, new_run_id
-from pasargad_ops.backup.objects import AlreadyThere, Stored
+from pasargad_ops.backup.objects import AlreadyThere, NotThere, Stored, Upload
 from pasargad_ops.backup.places import Place
 from pasargad_ops.backup.signatures import Signer, Trusted, load_signer, make_key, trusted_keys
 from pasargad_ops.backup.walk import Chain, walk
@@ -49,7 +48,7 @@ class Shelf:
         with self._lock:
             self._write_begins()
             if once and self.honours_once and self._current(key) is not None:
-                raise AlreadyThere(Code.CLAIMED, f"{key} is there")
+                raise AlreadyThere(key)
             self.kept.setdefault(key, []).append((body, self.clock))
             return self._stored(key)
 
@@ -57,7 +56,7 @@ class Shelf:
         with self._lock:
             body = self.kept[key][int(version)][0] if version else self._current(key)
         if body is None:
-            raise BackupError(Code.STORAGE_TRANSIENT, f"{key} is not there")
+            raise NotThere(key)
         return body
 
     def head(self, key: str) -> Stored | None:
@@ -80,6 +79,22 @@ class Shelf:
 
     def now(self) -> datetime:
         return self.clock
+
+    # The chain streams nothing and looks at no version but the ones it names.
+    def write(self, key: str, chunks: Iterable[bytes], **how: Any) -> Stored:
+        raise NotImplementedError
+
+    def read(self, key: str, *, version: str = "", sha256: str = "") -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def versions(self, prefix: str) -> Iterator[Stored]:
+        raise NotImplementedError
+
+    def uploads(self, prefix: str) -> Iterator[Upload]:
+        raise NotImplementedError
+
+    def abort(self, upload: Upload) -> None:
+        raise NotImplementedError
 
     def all_keys(self) -> tuple[str, ...]:
         return tuple(stored.key for stored in self.list(""))

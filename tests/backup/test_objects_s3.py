@@ -19,8 +19,8 @@ from pasargad_ops.backup.objects import AlreadyThere, Place, open_objects
 from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.objects_s3_faults import Patience, persist
 from pasargad_ops.backup.objects_s3_parts import part_bytes
+from tests.backup.s3_proxy import Fault, Proxy, Seen, fault_at, refuse
 from tests.outside.conftest import Service, free_port
-from tests.unit.backup.s3_proxy import Fault, Proxy, Seen, fault_at, refuse
 
 KEY_ID, SECRET = "AKIABACKUP", "right/secret+key"
 MIB = 1 << 20

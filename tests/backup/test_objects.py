@@ -25,7 +25,7 @@ from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.objects_s3_faults import Patience
 from tests.outside.conftest import Service, free_port
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 KEY_ID, SECRET = "AKIABACKUP", "right/secret+key"
 MIB = 1 << 20
 BODY = secrets.token_bytes(MIB)

@@ -20,7 +20,7 @@ import pytest
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.pgbackrest import Repository, RestoreRequest
 from pasargad_ops.backup.pgbackrest_program import RepositoryConfig
-from tests.unit.backup.pgbackrest_rig import PASSPHRASE, STANZA, Copy, Rig, cluster, next_second, own, rig, run, until
+from tests.backup.pgbackrest_rig import PASSPHRASE, STANZA, Copy, Rig, cluster, next_second, own, rig, run, until
 
 HOLE = "00000001000000000000000B"
 WRAPPER = """#!/bin/sh
