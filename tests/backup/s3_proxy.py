@@ -30,7 +30,8 @@ class Seen:
 class Fault:
     """What happens to a request: an answer in place of S3's, a broken line, a wait, a flipped byte, a short answer.
 
-    `forwarded` lets S3 do what was asked before the answer is lost or replaced.
+    `headers` alone take the place of those in S3's own answer; `forwarded` lets S3 do what was asked before its answer
+    is lost or replaced.
     """
 
     status: int = 0
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not status or fault.forwarded:
             told = self._forward(body)
             if not status:
-                status, headers, answer = told
+                status, headers, answer = told[0], [*fault.headers.items(), *told[1]], told[2]
         if fault.reset:
             self._reset()
             return
@@ -153,10 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes, short: int) -> None:
         self.send_response_only(status)
-        named = {name.lower() for name, _ in headers}
-        if "content-length" not in named:
-            self.send_header("Content-Length", str(len(body)))
-        for name, value in headers:
+        # The first of a name counts, so that a fault can put its own in place of S3's.
+        first: dict[str, str] = {}
+        for name, value in [*headers, ("Content-Length", str(len(body)))]:
+            first.setdefault(name.lower(), value)
+        for name, value in first.items():
             self.send_header(name, value)
         with contextlib.suppress(OSError):
             self.end_headers()

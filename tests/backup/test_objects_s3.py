@@ -168,16 +168,13 @@ def test_an_end_that_answers_200_with_an_error_is_no_success(objects: S3Objects,
     assert (objects.head("data"), list(objects.uploads(""))) == (None, [])
 
 
-def test_an_object_of_another_size_is_no_success(objects: S3Objects, proxy: Proxy) -> None:
-    def lose_a_part(seen: Seen) -> Fault | None:
-        # Seen only by HEAD: what the storage has is not what was sent.
-        return fault_at("head", Fault(200, headers={"Content-Length": "7", "Last-Modified": RFC}))(seen)
-
-    proxy.fault = lose_a_part
-    assert failure(lambda: objects.put("data", b"12345678")).code is Code.INTEGRITY
-
-
-RFC = "Sat, 28 Nov 2026 05:00:00 GMT"
+@pytest.mark.parametrize("told", [{"Content-Length": "7"}, {"x-amz-meta-writer": "another"}])
+def test_an_object_of_another_size_or_writer_is_no_success(
+    objects: S3Objects, proxy: Proxy, told: dict[str, str]
+) -> None:
+    proxy.fault = fault_at("head", Fault(headers=told))
+    for write in (lambda: objects.put("data", b"12345678"), lambda: objects.write("long", STREAM, once=False)):
+        assert failure(write).code is Code.INTEGRITY
 
 
 def test_a_reading_goes_on_where_it_broke(objects: S3Objects, proxy: Proxy) -> None:
@@ -224,6 +221,8 @@ def test_conditions_and_sums_go_out_whatever_boto3_knows(objects: S3Objects, pro
     for headers in [*puts, *proxy.headers_of("part")]:
         assert {"content-md5", "x-amz-checksum-sha256"} <= set(headers)
         assert "aws-chunked" not in headers.get("content-encoding", "")
+    objects.get("once")
+    assert "x-amz-checksum-mode" not in proxy.headers_of("get")[0]
 
 
 def test_versions_show_what_is_hidden_and_what_was_before(place: Place) -> None:

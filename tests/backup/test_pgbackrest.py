@@ -127,7 +127,7 @@ def test_info_is_read(made: Rig, copy: Copy) -> None:
 
 Damage = Callable[[Rig, Copy], object]
 IN_BYTES: list[tuple[str, Damage, str]] = [
-    ("flipped byte in a bundle", lambda m, c: flip(c.backups / m.full / "bundle/1"), "1 with a wrong checksum"),
+    ("flipped byte in a bundle", lambda m, c: flip(c.backups / m.full / "bundle/1"), "files of backup"),
     ("truncated bundle", lambda m, c: os.truncate(c.backups / m.full / "bundle/1", 2**20), "is invalid"),
     ("lost bundle", lambda m, c: remove(c.backups / m.full / "bundle/2"), "missing"),
     ("flipped byte in WAL", lambda m, c: flip(c.wal(HOLE)), "1 of 8 files of the WAL"),
@@ -381,11 +381,13 @@ def test_a_target_that_somebody_uses_is_left_alone(made: Rig, copy: Copy, scratc
         copy.repository.restore(RestoreRequest(Path("here")))
 
 
-def test_a_damaged_backup_fails_to_restore_loudly(made: Rig, copy: Copy, scratch: Path) -> None:
-    flip(copy.backups / made.full / "bundle/1")
+@pytest.mark.parametrize("at", [0, 100_000, -1])
+def test_a_damaged_backup_fails_to_restore_loudly(made: Rig, copy: Copy, scratch: Path, at: int) -> None:
+    """The damage shows as a wrong checksum, in what cannot be unpacked, or, in a last block, not deciphered."""
+    flip(copy.backups / made.full / "bundle/1", at)
     side = scratch.with_name(f"{scratch.name}-side")
     with pytest.raises(BackupError) as caught:
-        copy.repository.restore(RestoreRequest(scratch, tablespace_dir=side))
+        copy.repository.restore(RestoreRequest(scratch, label=made.full, tablespace_dir=side))
     assert caught.value.code == Code.INTEGRITY
     assert not (scratch / "global/pg_control").exists()
 

@@ -102,7 +102,7 @@ class Repository:
             # Two hosts that were sent away together must not come back together.
             time.sleep(self.config.retry_seconds * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
         if done.code:
-            raise failure(done, "backup", Code.DUMP_FAILED)
+            raise with_the_right_key(failure(done, "backup", Code.DUMP_FAILED))
         new = [backup for backup in self.info().backups if backup.label not in before]
         if not new:
             raise BackupError(
@@ -183,7 +183,7 @@ class Repository:
         begun = time.monotonic()
         done = self._program.run("restore", *restore_options(request, backup), seconds=self.config.long_seconds)
         if done.code:
-            error = failure(done, "restore", Code.RESTORE_FAILED)
+            error = with_the_right_key(failure(done, "restore", Code.RESTORE_FAILED))
             # The program tries again after a failed write, and then tells of the write without its reason.
             full = done.code == FILE_WRITE and free_bytes(request.target_dir) < FULL_BYTES
             raise no_space(error.message) if full else error
@@ -255,6 +255,11 @@ def damaged(error: BackupError, where: str = "") -> Finding:
     if error.code in (Code.STORAGE_TRANSIENT, Code.STORAGE_DENIED, Code.INTERRUPTED):
         raise error
     return Finding(Code.INTEGRITY, f"{where}{error.message}", error.hint or judge.RENEW)
+
+
+def with_the_right_key(error: BackupError) -> BackupError:
+    """Return damage in place of a wrong key: info was read before, so what cannot be deciphered now is damaged."""
+    return BackupError(Code.INTEGRITY, error.message, hint=judge.DAMAGED) if error.code == Code.KEY else error
 
 
 def target_time(request: RestoreRequest) -> str:

@@ -109,7 +109,7 @@ RULES = (
         Code.INTEGRITY,
         "the repository is damaged: verify tells where",
     ),
-    Rule((26,), "", Code.INTEGRITY, "another backup may be whole: pgbackrest info lists them, --set names one"),
+    Rule((26, 29), "", Code.INTEGRITY, "another backup may be whole: pgbackrest info lists them, --set names one"),
     Rule((39, 49, 66, 101), "", Code.STORAGE_TRANSIENT, AGAIN),
     # info tells of these with exit code 0, so that there are only the words.
     Rule(

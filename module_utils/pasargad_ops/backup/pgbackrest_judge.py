@@ -12,6 +12,7 @@ from .windows import Backup, newest_timeline
 RENEW = "if the storage keeps versions, bring the old one back; else take a full backup, which writes it anew"
 KEY = "nothing can be deciphered: put the right passphrase into repo1-cipher-pass; never run stanza-create over it"
 FULL = "take a diff or full backup now: points in time before its end stay lost"
+DAMAGED = "another backup may be whole: pgbackrest info lists them, a label chooses one; verify tells what is damaged"
 COPIED = ("backup.info", "backup.info.copy")
 
 

@@ -182,6 +182,7 @@ SAID = [
     (75, "ERROR: [075]: unable to find backup set with stop time less than '2020-01-01'", Code.TARGET_TIME),
     (75, "ERROR: [075]: backup set 20200101-010101F is not valid", Code.TARGET_REFUSED),
     (26, "ERROR: [026]: error restoring 'x': actual checksum 'a' does not match expected checksum 'b'", Code.INTEGRITY),
+    (29, "ERROR: [029]: raised from local-1 protocol: zst error: [-20] Data corruption detected", Code.INTEGRITY),
     (63, "ERROR: [063]: terminated on signal [SIGTERM]", Code.INTERRUPTED),
     (127, "runuser: failed to execute pgbackrest: No such file or directory", Code.CONFIG),
     (124, "", Code.STORAGE_TRANSIENT),
