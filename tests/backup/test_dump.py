@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from pasargad_ops.backup.dump import Made, Pipeline, check_recipients, pack, read_back, shrunk, snapshot
+from pasargad_ops.backup.dump import Made, Pipeline, check_recipients, pack, read_back, snapshot
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.pipes import BLOCK
 from pasargad_ops.backup.shards import Shard, commands, plan
@@ -450,9 +450,3 @@ def test_memory_does_not_grow_with_the_table(server: rig.Server, keys: rig.Keys)
     print(f"{own >> 20} MiB here, {members >> 20} MiB in programs, {plain} -> {given} bytes, {cpu:.1f} CPU s")
     assert plain > 300_000_000 and given > 100_000_000
     assert own < 128 * MIB
-
-
-def test_half_of_the_usual_size_is_suspicious() -> None:
-    assert shrunk(10, []) == ""
-    assert shrunk(50, [100, 100, 1]) == ""
-    assert shrunk(49, [100, 90, 200]) == "49 bytes, less than half of the usual 100"

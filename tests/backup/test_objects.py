@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pasargad_ops.backup.errors import BackupError, Code
-from pasargad_ops.backup.objects import AlreadyThere, NotThere, Objects, Place, Stored, Upload, open_objects
+from pasargad_ops.backup.objects import AlreadyThere, NotThere, Objects, Storage, Stored, Upload, open_objects
 from pasargad_ops.backup.objects_dir import DirectoryObjects
 from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.objects_s3_faults import Patience
@@ -34,7 +34,7 @@ OLD = datetime(2020, 1, 1, tzinfo=UTC)
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from pasargad_ops.backup.objects import Place, open_objects
+from pasargad_ops.backup.objects import Storage, open_objects
 told = json.loads(sys.argv[1])
 for name in ("directory", "key_id_file", "secret_file"):
     told[name] = told[name] and Path(told[name])
@@ -45,7 +45,7 @@ def chunks():
         yield piece
     print("written", flush=True)
     time.sleep(stall)
-open_objects(Place(**told)).write("big/one", chunks(), estimate=count << 20)
+open_objects(Storage(**told)).write("big/one", chunks(), estimate=count << 20)
 print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
 
@@ -63,29 +63,29 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def bucket(s3: Service, tmp_path: Path) -> Place:
+def bucket(s3: Service, tmp_path: Path) -> Storage:
     """Return a place of its own in the bucket."""
     for name, value in (("id", KEY_ID), ("secret", SECRET)):
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(value + "\n")
-    return Place(
+    return Storage(
         "backups", f"v1/{secrets.token_hex(6)}", s3.url, "us-east-1", "path", None, tmp_path / "id", tmp_path / "secret"
     )
 
 
 @pytest.fixture(params=["s3", "directory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """Return an empty place in each storage."""
     if request.param == "s3":
         found = request.getfixturevalue("bucket")
-        assert isinstance(found, Place)
+        assert isinstance(found, Storage)
         return found
     (tmp_path / "backups").mkdir()
-    return Place(prefix="v1/here", directory=tmp_path / "backups")
+    return Storage(prefix="v1/here", directory=tmp_path / "backups")
 
 
 @pytest.fixture
-def objects(place: Place) -> Objects:
+def objects(place: Storage) -> Objects:
     """Return each storage; S3 with little patience, because moto answers some wrong requests with 500."""
     if place.bucket:
         return S3Objects(place, patience=Patience(tries=4, first=0.01, longest=0.05, budget=5))
@@ -278,7 +278,7 @@ def test_an_upload_under_way_is_shown_and_who_aborts_it_ends_its_writer(objects:
     objects.abort(seen[0])
 
 
-def start_writer(place: Place, mebibytes: int, stall: int) -> subprocess.Popen[str]:
+def start_writer(place: Storage, mebibytes: int, stall: int) -> subprocess.Popen[str]:
     """Start a process that writes to `place` and then waits."""
     told = {name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(place).items()}
     return subprocess.Popen(
@@ -291,7 +291,7 @@ def start_writer(place: Place, mebibytes: int, stall: int) -> subprocess.Popen[s
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_writer_that_is_killed_leaves_an_upload_and_no_object(place: Place, number: signal.Signals) -> None:
+def test_a_writer_that_is_killed_leaves_an_upload_and_no_object(place: Storage, number: signal.Signals) -> None:
     objects = open_objects(place)
     writer = start_writer(place, 20, 60)
     assert writer.stdout is not None
@@ -310,7 +310,7 @@ def test_a_writer_that_is_killed_leaves_an_upload_and_no_object(place: Place, nu
 
 
 @pytest.mark.slow
-def test_three_hundred_mebibytes_take_little_memory(place: Place) -> None:
+def test_three_hundred_mebibytes_take_little_memory(place: Storage) -> None:
     writer = start_writer(place, 300, 0)
     told, _ = writer.communicate(timeout=120)
     assert writer.returncode == 0
@@ -330,13 +330,13 @@ class TestDirectory:
         return tmp_path / "backups"
 
     def test_a_disk_that_is_not_mounted_is_not_an_empty_one(self, tmp_path: Path) -> None:
-        assert code_of(lambda: open_objects(Place(directory=tmp_path / "none")))[0] is Code.CONFIG
+        assert code_of(lambda: open_objects(Storage(directory=tmp_path / "none")))[0] is Code.CONFIG
         assert not (tmp_path / "none").exists()
 
     def test_only_owner_and_group_can_read(self, top: Path) -> None:
         before = os.umask(0)
         try:
-            open_objects(Place(directory=top)).put("a/b/c", b"x")
+            open_objects(Storage(directory=top)).put("a/b/c", b"x")
         finally:
             os.umask(before)
         assert [(top / name).stat().st_mode & 0o777 for name in ("a/b/c", "a", "a/b", ".parts")] == [0o640] + [
@@ -347,7 +347,7 @@ class TestDirectory:
         (top / "out").symlink_to(tmp_path)
         (tmp_path / "secret").write_text("secret")
         (top / "file").symlink_to(tmp_path / "secret")
-        objects = open_objects(Place(directory=top))
+        objects = open_objects(Storage(directory=top))
         for call in (
             lambda: objects.put("out/x", b"x"),
             lambda: objects.get("out/secret"),
@@ -358,14 +358,14 @@ class TestDirectory:
         assert keys(objects.list("")) == []
 
     def test_a_flipped_byte_and_a_lost_end_are_found(self, top: Path) -> None:
-        objects = open_objects(Place(directory=top))
+        objects = open_objects(Storage(directory=top))
         objects.put("a", b"hello")
         with (top / "a").open("r+b") as file:
             file.write(b"j")
         assert code_of(lambda: objects.get("a"))[0] is Code.INTEGRITY
 
     def test_what_is_retained_is_neither_deleted_nor_replaced(self, top: Path) -> None:
-        objects = open_objects(Place(directory=top))
+        objects = open_objects(Storage(directory=top))
         until = datetime.now(UTC) + timedelta(days=1)
         assert objects.put("a", b"x", retain_until=until).retain_until == until
         for call in (lambda: objects.hide("a"), lambda: objects.put("a", b"y")):
@@ -375,7 +375,7 @@ class TestDirectory:
         objects.hide("b")
 
     def test_folders_that_became_empty_go(self, top: Path) -> None:
-        objects = open_objects(Place(directory=top))
+        objects = open_objects(Storage(directory=top))
         objects.put("2026/11/23/a", b"x")
         objects.hide("2026/11/23/a")
         assert [path.name for path in top.iterdir()] == [".parts"]
@@ -384,14 +384,14 @@ class TestDirectory:
     def test_a_full_disk_is_told(self, top: Path) -> None:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", top], check=True)
         try:
-            objects = open_objects(Place(directory=top))
+            objects = open_objects(Storage(directory=top))
             assert code_of(lambda: objects.write("a", [BODY] * 3))[0] is Code.NO_SPACE
             assert (list(objects.uploads("")), keys(objects.list(""))) == ([], [])
         finally:
             subprocess.run(["umount", top], check=True)
 
     def test_a_reader_of_what_is_replaced_reads_one_of_both(self, top: Path) -> None:
-        objects = open_objects(Place(directory=top))
+        objects = open_objects(Storage(directory=top))
         objects.write("a", [BODY] * 3)
         reading = objects.read("a")
         next(reading)
@@ -403,7 +403,7 @@ class TestDirectory:
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(os, "setxattr", unknown)
-        objects = DirectoryObjects(Place(directory=top))
+        objects = DirectoryObjects(Storage(directory=top))
         assert objects.put("a", b"x").bytes == 1
         assert (found := objects.head("a")) is not None and found.sha256 == ""
         later = datetime.now(UTC) + timedelta(days=1)
@@ -412,7 +412,7 @@ class TestDirectory:
 
 
 def test_a_place_must_be_set() -> None:
-    assert "pasargad_s3_backup_bucket" in code_of(lambda: open_objects(Place()))[1]
+    assert "pasargad_s3_backup_bucket" in code_of(lambda: open_objects(Storage()))[1]
 
 
 def test_the_clock_is_the_storages(objects: Objects) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from pasargad_ops.backup import objects_s3, objects_s3_parts
 from pasargad_ops.backup.errors import BackupError, Code
-from pasargad_ops.backup.objects import AlreadyThere, Place, open_objects
+from pasargad_ops.backup.objects import AlreadyThere, Storage, open_objects
 from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.objects_s3_faults import Patience, persist
 from pasargad_ops.backup.objects_s3_parts import part_bytes
@@ -52,22 +52,22 @@ def proxy(s3: Service) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def place(proxy: Proxy, tmp_path: Path) -> Place:
+def place(proxy: Proxy, tmp_path: Path) -> Storage:
     """Return a place of its own behind the proxy."""
     for name, value in (("id", KEY_ID), ("secret", SECRET)):
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(value + "\n")
     own = f"v1/{secrets.token_hex(6)}"
-    return Place("backups", own, proxy.url, "us-east-1", "path", None, tmp_path / "id", tmp_path / "secret")
+    return Storage("backups", own, proxy.url, "us-east-1", "path", None, tmp_path / "id", tmp_path / "secret")
 
 
 @pytest.fixture
-def objects(place: Place) -> S3Objects:
+def objects(place: Storage) -> S3Objects:
     """Return the bucket, with little patience and small parts."""
     return connected(place)
 
 
-def connected(place: Place, **settings: Any) -> S3Objects:
+def connected(place: Storage, **settings: Any) -> S3Objects:
     """Return a bucket, with little patience and small parts."""
     return S3Objects(place, **{"patience": QUICK, "least_part": PART, "read_timeout": 2.0, **settings})
 
@@ -198,7 +198,7 @@ def test_a_reading_that_never_goes_on_ends(objects: S3Objects, proxy: Proxy) -> 
     assert proxy.count("get") <= 6
 
 
-def test_a_reading_does_not_go_on_in_another_object(objects: S3Objects, proxy: Proxy, place: Place) -> None:
+def test_a_reading_does_not_go_on_in_another_object(objects: S3Objects, proxy: Proxy, place: Storage) -> None:
     plain = connected(dataclasses.replace(place, bucket="plain"))
     plain.write("data", STREAM)
     proxy.fault = fault_at("get", Fault(short=3 * MIB), 0)
@@ -225,7 +225,7 @@ def test_conditions_and_sums_go_out_whatever_boto3_knows(objects: S3Objects, pro
     assert "x-amz-checksum-mode" not in proxy.headers_of("get")[0]
 
 
-def test_versions_show_what_is_hidden_and_what_was_before(place: Place) -> None:
+def test_versions_show_what_is_hidden_and_what_was_before(place: Storage) -> None:
     # Moto copies the content of all objects of a bucket to list its versions.
     objects = connected(dataclasses.replace(place, bucket="few"))
     first = objects.put("a", b"1")
@@ -237,7 +237,7 @@ def test_versions_show_what_is_hidden_and_what_was_before(place: Place) -> None:
     assert b"".join(objects.read("a", version=first.version)) == b"1"
 
 
-def test_listings_have_many_pages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listings_have_many_pages(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     # Moto copies the content of all objects of a bucket to list its versions.
     objects = connected(dataclasses.replace(place, bucket="few"))
     for number in range(5):
@@ -250,7 +250,7 @@ def test_listings_have_many_pages(place: Place, monkeypatch: pytest.MonkeyPatch)
         assert [each.key for each in listing("k")] == [f"k{number}" for number in range(5)]
 
 
-def test_what_is_retained_is_locked(objects: S3Objects, place: Place) -> None:
+def test_what_is_retained_is_locked(objects: S3Objects, place: Storage) -> None:
     name = f"locked-{secrets.token_hex(4)}"
     objects._client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     locked = connected(dataclasses.replace(place, bucket=name))
@@ -280,12 +280,12 @@ def test_what_is_retained_is_locked(objects: S3Objects, place: Place) -> None:
         ({"secret_file": None}, Code.CONFIG, "vault_pasargad_s3_secret_access_key"),
     ],
 )
-def test_a_wrong_setting_is_named(place: Place, change: dict[str, Any], code: Code, setting: str) -> None:
+def test_a_wrong_setting_is_named(place: Storage, change: dict[str, Any], code: Code, setting: str) -> None:
     found = failure(lambda: connected(dataclasses.replace(place, **change)).head("a"))
     assert (found.code, setting in found.hint) == (code, True)
 
 
-def test_wrong_and_open_keys_are_refused(place: Place) -> None:
+def test_wrong_and_open_keys_are_refused(place: Storage) -> None:
     assert place.secret_file is not None
     place.secret_file.write_text("wrong")
     found = failure(lambda: connected(place).put("a", b"x"))
@@ -295,7 +295,7 @@ def test_wrong_and_open_keys_are_refused(place: Place) -> None:
     assert "chmod" in failure(lambda: connected(place)).hint
 
 
-def test_nothing_of_the_user_is_used(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_of_the_user_is_used(place: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[default]\ns3 =\n  addressing_style = virtual\n")
     monkeypatch.setenv("AWS_PROFILE", "none")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from .errors import BackupError, Code
 from .pipes import BLOCK, Chain, Ended, Silent, write_all
 from .snapshots import Snapshot, snapshot
 
-__all__ = ["Made", "Pipeline", "Snapshot", "check_recipients", "pack", "read_back", "shrunk", "snapshot"]
+__all__ = ["Made", "Pipeline", "Snapshot", "check_recipients", "pack", "read_back", "snapshot"]
 
 QUIET_SECONDS = 900.0
 LEVEL = 3
-SUSPICIOUS_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -295,17 +293,3 @@ def _judge_reading(ended: Sequence[Ended], trouble: BaseException | None) -> Non
                 f"the object is damaged or cut: {one.name} {one.how}: {one.tail or 'it said nothing'}",
                 hint="restore from another set; verify tells which are whole",
             )
-
-
-def shrunk(plain_bytes: int, earlier: Sequence[int]) -> str:
-    """Return why a dump of this size is no good base to throw older ones away, or nothing.
-
-    Half of the usual size (the median of `earlier`, in bytes) is either a large deletion or a dump that missed
-    something; both want eyes first.
-    """
-    if not earlier:
-        return ""
-    usual = statistics.median(earlier)
-    if plain_bytes >= usual * SUSPICIOUS_SHARE:
-        return ""
-    return f"{plain_bytes} bytes, less than half of the usual {usual:.0f}"

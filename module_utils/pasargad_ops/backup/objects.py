@@ -47,7 +47,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Place:
+class Storage:
     """Where objects lie: a bucket, or a directory where no bucket is set; keys are told without `prefix`.
 
     The two files hold one line each and are read when the place is opened.
@@ -146,7 +146,7 @@ class Objects(Protocol):
         ...
 
 
-def open_objects(place: Place) -> Objects:
+def open_objects(place: Storage) -> Objects:
     """Open the storage that is set: the bucket, else the directory; raises CONFIG where neither can be used."""
     if place.bucket:
         try:

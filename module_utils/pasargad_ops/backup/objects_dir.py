@@ -25,7 +25,7 @@ from .objects import (
     PARTS,
     AlreadyThere,
     NotThere,
-    Place,
+    Storage,
     Stored,
     Tally,
     Upload,
@@ -52,7 +52,7 @@ CODES = {
 class DirectoryObjects:
     """Objects as files below one directory; it must exist, so that an unmounted disk is not taken for an empty one."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Storage) -> None:
         if place.directory is None or not place.directory.is_dir():
             raise BackupError(
                 Code.CONFIG,

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from .errors import BackupError, Code
-from .objects import CHUNK_BYTES, AlreadyThere, Place, Stored, Tally, Upload, check_key, check_prefix, refuse_large
+from .objects import CHUNK_BYTES, AlreadyThere, Storage, Stored, Tally, Upload, check_key, check_prefix, refuse_large
 from .objects_s3_client import MARK, SUM, Call, checked, connect, is_retained, kept, not_completed, stored
 from .objects_s3_faults import ABSENT, BRIEF, Patience, explain, is_passing, persist, status_of
 from .objects_s3_parts import MIN_PART_BYTES, Parts, part_bytes, send_all
@@ -36,7 +36,7 @@ class S3Objects:
 
     def __init__(
         self,
-        place: Place,
+        place: Storage,
         *,
         patience: Patience = PATIENCE,
         least_part: int = MIN_PART_BYTES,

@@ -15,7 +15,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError
 
 from .errors import BackupError, Code
-from .objects import Place, Stored
+from .objects import Storage, Stored
 
 Call = dict[str, Any]
 
@@ -32,7 +32,7 @@ NOTHING_OF_THE_USER = {
 DESCRIPTIONS = botocore.loaders.create_loader()
 
 
-def connect(place: Place, connect_timeout: float, read_timeout: float) -> Any:
+def connect(place: Storage, connect_timeout: float, read_timeout: float) -> Any:
     """Return a client that never tries again by itself; raises CONFIG with the setting to look at."""
     if place.ca_bundle is not None and not place.ca_bundle.is_file():
         raise BackupError(Code.CONFIG, f"{place.ca_bundle} does not exist", hint="check pasargad_s3_ca_bundle")

@@ -24,7 +24,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from .errors import BackupError, Code
-from .objects import NotThere, Place
+from .objects import NotThere, Storage
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ def _asked_pause(error: Exception) -> float:
     return 0.0
 
 
-def explain(error: Exception, doing: str, place: Place) -> BackupError:
+def explain(error: Exception, doing: str, place: Storage) -> BackupError:
     """Return what a failure means for the job and which setting an operator should look at."""
     if isinstance(error, BackupError):
         return error
@@ -142,7 +142,7 @@ def explain(error: Exception, doing: str, place: Place) -> BackupError:
     return BackupError(kind, f"{doing}: {error}", hint=hint)
 
 
-def _answered(status: int, code: str, place: Place) -> tuple[Code, str]:
+def _answered(status: int, code: str, place: Storage) -> tuple[Code, str]:
     if code in FULL or status == 507:
         return Code.NO_SPACE, "free space in the storage or raise its quota; the retention job removes what is old"
     if code in KEYS:
