@@ -12,6 +12,7 @@ class Code(IntEnum):
     """The exit code of a job; people look it up, so a number never changes its meaning."""
 
     DONE = 0
+    BROKEN = 1
     CONFIG = 10
     CLAIMED = 11
     DATABASE_UNREACHABLE = 20
