@@ -1,0 +1,180 @@
+"""Run a PostgreSQL that nobody else can reach on a directory of its own: for drills, and to look into a restore."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from .. import shell
+from ..outcome import OperationError
+from .errors import BackupError, Code
+
+# Whatever its own files say: no network, no archiving into the living one's archive, nothing loaded without need.
+QUIET = {
+    "listen_addresses": "",
+    "archive_mode": "off",
+    "archive_command": "",
+    "ssl": "off",
+    "hba_file": "",
+    "ident_file": "",
+    "external_pid_file": "",
+    "data_directory": "",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "cluster_name": "pasargad_scratch",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "huge_pages": "off",
+    "autovacuum": "off",
+}
+HBA = "local all all trust\n"
+START_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A running scratch cluster; `libpq` makes programs its superuser, through a socket that only it and root reach."""
+
+    data_dir: Path
+    libpq: Mapping[str, str]
+    log: Path
+
+    def connect(self, database: str = "postgres") -> Connection:
+        """Open a session as its superuser; raises RESTORE_FAILED."""
+        try:
+            return psycopg2.connect(
+                host=self.libpq["PGHOST"], port=self.libpq["PGPORT"], user=self.libpq["PGUSER"], dbname=database
+            )
+        except psycopg2.OperationalError as error:
+            raise BackupError(
+                Code.RESTORE_FAILED, f"the scratch cluster does not answer: {error}", hint=f"less {self.log}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class ScratchPlace:
+    """Where a scratch cluster lives, and whose it is; `root` belongs to it alone and goes with it."""
+
+    root: Path
+    bin_dir: Path
+    user: str = "postgres"
+    port: int = 5499
+
+    @property
+    def data_dir(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def sockets(self) -> Path:
+        return self.root / "sockets"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "postgres.log"
+
+
+@contextlib.contextmanager
+def scratch_root(place: ScratchPlace) -> Iterator[None]:
+    """Make the directories of a scratch cluster, and remove everything in the end; an old one's leftovers go first."""
+    discard(place)
+    try:
+        for directory in (place.root, place.sockets):
+            directory.mkdir(mode=0o700, parents=True)
+            _give(directory, place.user)
+        yield
+    finally:
+        discard(place)
+
+
+def discard(place: ScratchPlace) -> None:
+    """Stop what runs there and remove it; raises TARGET_REFUSED for a directory that no scratch cluster is in."""
+    if not place.root.exists():
+        return
+    if not ({path.name for path in place.root.iterdir()} <= {"data", "sockets", "postgres.log", "side", "set"}):
+        raise BackupError(
+            Code.TARGET_REFUSED, f"{place.root} holds other things than a drill", hint="name an empty directory"
+        )
+    if (place.data_dir / "postmaster.pid").exists():
+        _control(place, "--mode=immediate", "stop", check=False)
+    shutil.rmtree(place.root)
+
+
+def initdb(place: ScratchPlace, *, encoding: str = "UTF8", locale: str = "C.UTF-8") -> None:
+    """Make an empty cluster with checksums, for a logical set."""
+    options = [f"--encoding={encoding}", f"--locale={locale}", "--data-checksums", "--no-sync", "--auth=trust"]
+    _run(place, [str(place.bin_dir / "initdb"), f"--pgdata={place.data_dir}", f"--username={place.user}", *options])
+
+
+@contextlib.contextmanager
+def running(place: ScratchPlace, settings: Mapping[str, str] | None = None) -> Iterator[Scratch]:
+    """Start PostgreSQL on the data directory and stop it in the end; raises RESTORE_FAILED with its last words.
+
+    It does not wait for a recovery to end: a target that is reached late is the caller's to judge.
+    """
+    hba, config = place.root / "sockets" / "hba.conf", place.root / "sockets" / "scratch.conf"
+    for path, text in ((hba, HBA), (config, _settings(place, hba, settings or {}))):
+        path.write_text(text)
+        _give(path, place.user)
+    place.log.touch()
+    _give(place.log, place.user)
+    try:
+        _control(place, f"--log={place.log}", f"--options=-c config_file={config}", "start")
+        yield Scratch(
+            place.data_dir,
+            {
+                "PGHOST": str(place.sockets),
+                "PGPORT": str(place.port),
+                "PGUSER": place.user,
+                "PGAPPNAME": "pasargad-drill",
+            },
+            place.log,
+        )
+    finally:
+        if (place.data_dir / "postmaster.pid").exists():
+            _control(place, "--mode=fast", "stop", check=False)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """Return a log's last lines."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def _settings(place: ScratchPlace, hba: Path, more: Mapping[str, str]) -> str:
+    known = {**QUIET, "hba_file": str(hba), "ident_file": str(hba.with_name("ident.conf"))}
+    known |= {"data_directory": str(place.data_dir), "unix_socket_directories": str(place.sockets)}
+    known |= {"port": str(place.port), **more}
+    hba.with_name("ident.conf").touch()
+    return "".join(f"{name} = '{value}'\n" for name, value in known.items())
+
+
+def _control(place: ScratchPlace, *arguments: str, check: bool = True) -> None:
+    control = [str(place.bin_dir / "pg_ctl"), f"--pgdata={place.data_dir}", "--silent", "--wait"]
+    try:
+        _run(place, [*control, f"--timeout={START_SECONDS}", *arguments], check=check)
+    except BackupError as error:
+        raise BackupError(
+            Code.RESTORE_FAILED, f"{error.message}: {tail(place.log)}", hint=f"the whole log: {place.log}"
+        ) from error
+
+
+def _run(place: ScratchPlace, command: list[str], *, check: bool = True) -> None:
+    become = ["runuser", "-u", place.user, "--"] if os.geteuid() == 0 else []
+    try:
+        shell.run([*become, "env", "--chdir=/", *command], timeout=START_SECONDS + 60, check=check)
+    except OperationError as error:
+        raise BackupError(Code.RESTORE_FAILED, error.message, hint="see the words above, then run it again") from error
+
+
+def _give(path: Path, user: str) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(path, user, user)
