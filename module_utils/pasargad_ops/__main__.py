@@ -47,6 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     turned = verbs.add_parser("restore-point", help="put the database back to before a deploy's migrations")
     turned.add_argument("dump", type=Path)
     turned.add_argument("--yes", action="store_true", help="do it; without this only the plan is shown")
+    verbs.add_parser("backup", help="back up the database, prove it, restore it", add_help=False)
     managed = verbs.add_parser("manage", help="run a management command of the release that serves")
     managed.add_argument("arguments", nargs=argparse.REMAINDER)
     executed = verbs.add_parser("exec", help="become a slot's process (called by its unit)")
@@ -102,6 +103,11 @@ def act(options: argparse.Namespace) -> Outcome:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["backup"]:
+        # Database hosts serve no release: they have these verbs alone, with a config file of their own.
+        from .backup import cli
+
+        return cli.main(arguments[1:])
     try:
         outcome = act(parse(arguments))
     except OperationError as error:

@@ -12,6 +12,8 @@ from .env_file import parse
 from .outcome import OperationError
 
 KEPT = 5
+# What the backups keep in the database is theirs; the migrator may not read it.
+OTHERS = "--exclude-schema=pasargad_ops"
 
 
 def make_restore_point(config: ReleaseConfig, release: Release, env: str, deploy_id: str) -> Path:
@@ -24,7 +26,7 @@ def make_restore_point(config: ReleaseConfig, release: Release, env: str, deploy
     for leftover in config.backup_dir.glob("before-*.tmp"):
         leftover.unlink()
     temporary.touch(mode=0o600)
-    command = ["pg_dump", "-Fc", "-Z1", "--lock-wait-timeout=10s", "-f", str(temporary)]
+    command = ["pg_dump", "-Fc", "-Z1", "--lock-wait-timeout=10s", OTHERS, "-f", str(temporary)]
     try:
         shell.run(command, env=connection_environment(config, env), timeout=3600)
         listing = shell.run(["pg_restore", "--list", str(temporary)], timeout=600).stdout

@@ -15,7 +15,7 @@ from .errors import BackupError, Code
 from .objects import Storage
 from .retention import Policy
 
-CONFIG_FILE = Path("/etc/pasargad/ops/backup.json")
+CONFIG_FILE = Path("/etc/pasargad/backup/backup.json")
 CONVERGE = "run deploy.yml -e pasargad_converge=full"
 MEND = "mend roles/backup/templates/backup.json.j2 or the variable it takes this from, then " + CONVERGE
 
