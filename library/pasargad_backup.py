@@ -15,7 +15,7 @@ options:
     description: What to do.
     type: str
     required: true
-    choices: [status, sets, logical, physical, verify, drill, restore, retain, rescue, notify]
+    choices: [prepare, status, sets, logical, physical, verify, drill, restore, retain, rescue, notify]
   kind:
     description: Of a set V(auto), V(full), V(diff) or V(incr); of a drill V(physical), V(logical) or V(canary).
     type: str
@@ -124,7 +124,19 @@ from ansible.module_utils.pasargad_ops.outcome import OperationError
 def argument_spec() -> dict[str, dict[str, object]]:
     """The module's parameters; DOCUMENTATION describes them."""
     text: dict[str, object] = {"type": "str", "default": ""}
-    operations = ["status", "sets", "logical", "physical", "verify", "drill", "restore", "retain", "rescue", "notify"]
+    operations = [
+        "prepare",
+        "status",
+        "sets",
+        "logical",
+        "physical",
+        "verify",
+        "drill",
+        "restore",
+        "retain",
+        "rescue",
+        "notify",
+    ]
     return {
         "operation": {"type": "str", "required": True, "choices": operations},
         **{name: dict(text) for name in ("kind", "slot", "share", "at", "database", "system_id", "confirm")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_a_new_lab_gets_every_secret_encrypted_for_its_owner_alone(environments:
     password = environments.password_file.read_text().strip()
     assert len(password) >= 40
     assert [value for value in (*secrets.values(), password) if value in said(ran)] == []
+
+
+def test_the_key_that_opens_backups_is_made_once_and_stays_out_of_the_vault(environments: Environments) -> None:
+    environments.begin("lab")
+    identity = environments.password_file.with_name("backup-identity-lab.txt")
+    assert mode(identity) == 0o600
+    public = subprocess.run(["age-keygen", "-y", str(identity)], capture_output=True, text=True, check=True).stdout
+    assert environments.secrets("lab")["vault_pasargad_backup_recipient"] == public.strip()
+    assert "AGE-SECRET-KEY" not in environments.decrypted("lab")
+    before = identity.read_bytes()
+    environments.vault("lab").unlink()
+    assert environments.bootstrap("lab").returncode == 0
+    assert identity.read_bytes() == before, "sets that were made for it could not be opened any more"
 
 
 def test_two_environments_share_no_secret(environments: Environments) -> None:

@@ -81,6 +81,12 @@ def _rescue(context: Context, options: argparse.Namespace) -> Outcome:
     return rescue(context, RescueRequest(at=options.at, apply=options.apply), dry_run=options.dry_run)
 
 
+def _prepare(context: Context, options: argparse.Namespace) -> Outcome:
+    from .prepare import prepare
+
+    return prepare(context, dry_run=options.dry_run)
+
+
 def _status(context: Context, _: argparse.Namespace) -> Outcome:
     from .status import status
 
@@ -120,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(act=act)
         return added
 
+    verb("prepare", _prepare, "make the repository of physical sets (called by the role)")
     verb("status", _status, "what there is, how old, how proven, and what to do next")
     verb("sets", _sets, "every set that can be restored")
     made = verb("logical", _logical, "make a logical set: the database in shards, settings, media")
