@@ -1,0 +1,27 @@
+"""Name the values that jobs give to Prometheus, so that two jobs never call one thing by two names.
+
+A name may stand in the files of several jobs only where its labels differ, or the collector drops them all: what two
+jobs measure carries the label `job`.
+"""
+
+from __future__ import annotations
+
+OLDEST_RESTORABLE = (
+    "pasargad_backup_oldest_restorable_timestamp_seconds",
+    "The first second from which every later one can be restored.",
+)
+REPO_BYTES = ("pasargad_backup_repo_bytes", "What pgbackrest's repository takes in the storage.")
+SETS = ("pasargad_backup_sets", "Sets that can be restored, by kind.")
+VERIFY_SUCCESS = ("pasargad_backup_last_verify_success", "Whether the last check of this level found nothing wrong.")
+VERIFY_AT = ("pasargad_backup_last_verify_timestamp_seconds", "When a check of this level last ended.")
+WAL_GAP = ("pasargad_backup_wal_gap_segments", "WAL segments missing since the oldest backup.")
+WAL_LAST = ("pasargad_backup_wal_last_archived_timestamp_seconds", "When the last WAL segment arrived.")
+WAL_READY = ("pasargad_backup_wal_ready_segments", "WAL segments that wait to be archived.")
+CHAIN_SEQ = ("pasargad_backup_chain_seq", "The number of the newest set in the chain.")
+CHAIN_OK = ("pasargad_backup_chain_ok", "Whether the chain of the sets is whole.")
+LOCK_REMAINING = (
+    "pasargad_backup_object_lock_min_remaining_seconds",
+    "How long the least locked object of the sets that must be kept is still locked.",
+)
+ORPHANS = ("pasargad_backup_orphan_multipart_uploads", "Uploads of dead runs that are left in the storage.")
+SKEW = ("pasargad_backup_clock_skew_seconds", "How far the host's clock is ahead of the storage's.")
