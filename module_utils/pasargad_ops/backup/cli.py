@@ -78,7 +78,9 @@ def _retain(context: Context, options: argparse.Namespace) -> Outcome:
 def _rescue(context: Context, options: argparse.Namespace) -> Outcome:
     from .rescue import RescueRequest, rescue
 
-    return rescue(context, RescueRequest(at=options.at, apply=options.apply), dry_run=options.dry_run)
+    return rescue(
+        context, RescueRequest(at=options.at, apply=options.apply, lists=options.lists), dry_run=options.dry_run
+    )
 
 
 def _prepare(context: Context, options: argparse.Namespace) -> Outcome:
@@ -156,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     retained.add_argument("--force", action="store_true", help="also when it is an unusual amount")
     rescued = verb("rescue", _rescue, "bring back what somebody hid or replaced in the bucket")
     rescued.add_argument("--at", type=moment, required=True, help="as it was at this time")
+    rescued.add_argument("--lists", action="store_true", help="also what pgbackrest itself replaces")
     rescued.add_argument("--apply", action="store_true", help="do it; without this only the plan is shown")
     verb("heartbeat", _heartbeat, "write the row of this minute (called by a timer)")
     verb("notify", _notify, "send what is waiting for people (called by a timer)")

@@ -133,6 +133,10 @@ class Objects(Protocol):
         """Make an object unseen: a delete marker, or deletion where there are no versions; absent is fine."""
         ...
 
+    def bring_back(self, key: str, version: str) -> None:
+        """Make an older version the current one again, by a copy; raises CONFIG where there are no versions."""
+        ...
+
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Yield uploads that were begun and not ended, also those under way."""
         ...

@@ -172,6 +172,14 @@ class DirectoryObjects:
             sync_directory(path.parent)
             self._tidy(path.parent)
 
+    def bring_back(self, key: str, version: str) -> None:
+        """Raise CONFIG: a directory has one version of each object."""
+        raise BackupError(
+            Code.CONFIG,
+            f"{self._path(key)} has no older version",
+            hint="restore the directory from where it is copied to",
+        )
+
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Yield uploads that were begun and not ended, also those under way."""
         check_prefix(prefix)

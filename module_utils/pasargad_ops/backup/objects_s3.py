@@ -29,6 +29,8 @@ from .objects_s3_parts import MIN_PART_BYTES, Parts, part_bytes, send_all
 
 T = TypeVar("T")
 PATIENCE = Patience()
+# S3 copies no more in one request.
+LARGEST_COPY_BYTES = 5 << 30
 
 
 class S3Objects:
@@ -167,6 +169,18 @@ class S3Objects:
     def hide(self, key: str) -> None:
         """Make an object unseen: a delete marker, or deletion where there are no versions; absent is fine."""
         self._ask(f"delete {self._where(key)}", lambda: self._client.delete_object(**self._named(key)))
+
+    def bring_back(self, key: str, version: str) -> None:
+        """Make an older version the current one again, by a copy within S3."""
+        where, named = self._where(key, version), self._named(key, version)
+        old = self._ask(f"look at {where}", lambda: self._client.head_object(**named))
+        asked = {**self._named(key), "CopySource": named}
+        if old["ContentLength"] <= LARGEST_COPY_BYTES:
+            self._ask(f"bring back {where}", lambda: self._client.copy_object(**asked))
+            return
+        # In parts, which would come without what is known of the whole.
+        extra = {"Metadata": old.get("Metadata", {})}
+        self._ask(f"bring back {where}", lambda: self._client.copy(**asked, ExtraArgs=extra))
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Yield uploads that were begun and not ended, also those under way."""

@@ -84,6 +84,10 @@ class Repository:
         """Create the stanza, or find that it is there; raises CONFIG when it belongs to another cluster."""
         self._program.must("stanza-create")
 
+    def expire(self) -> None:
+        """Remove the backups that its retention no longer keeps, with their WAL; raises CLAIMED when a backup runs."""
+        self._program.must("expire", seconds=self.config.long_seconds)
+
     def check(self) -> None:
         """Switch the WAL and see it arrive; raises ARCHIVER when it does not. It looks at no older WAL."""
         self._program.must("check", otherwise=Code.ARCHIVER)
