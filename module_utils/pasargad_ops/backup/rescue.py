@@ -1,4 +1,4 @@
-"""Bring back what somebody hid or replaced in a bucket that keeps versions: each object as it was at a point in time."""
+"""Bring back what somebody hid or replaced in a bucket that keeps versions: each object as it was at a time."""
 
 from __future__ import annotations
 

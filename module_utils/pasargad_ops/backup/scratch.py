@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +165,12 @@ def _control(place: ScratchPlace, *arguments: str, check: bool = True) -> None:
         raise BackupError(
             Code.RESTORE_FAILED, f"{error.message}: {tail(place.log)}", hint=f"the whole log: {place.log}"
         ) from error
+
+
+def as_user(place: ScratchPlace, command: Sequence[str], *, seconds: float) -> shell.Finished:
+    """Run a program as the cluster's user, whatever its exit code."""
+    become = ["runuser", "-u", place.user, "--"] if os.geteuid() == 0 else []
+    return shell.run([*become, "env", "--chdir=/", *command], timeout=seconds, check=False)
 
 
 def _run(place: ScratchPlace, command: list[str], *, check: bool = True) -> None:
