@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +115,10 @@ def initdb(place: ScratchPlace, *, encoding: str = "UTF8", locale: str = "C.UTF-
 
 @contextlib.contextmanager
 def running(place: ScratchPlace, settings: Mapping[str, str] | None = None) -> Iterator[Scratch]:
-    """Start PostgreSQL on the data directory and stop it in the end; raises RESTORE_FAILED with its last words.
+    """Start PostgreSQL on the data directory, wait until it lets people in, and stop it in the end.
 
-    It does not wait for a recovery to end: a target that is reached late is the caller's to judge.
+    A recovery is waited for; with `hot_standby` off nobody is let in before its end. Raises RESTORE_FAILED with the
+    server's last words when it dies instead.
     """
     hba, config = place.root / "sockets" / "hba.conf", place.root / "sockets" / "scratch.conf"
     for path, text in ((hba, HBA), (config, _settings(place, hba, settings or {}))):
@@ -126,19 +128,31 @@ def running(place: ScratchPlace, settings: Mapping[str, str] | None = None) -> I
     _give(place.log, place.user)
     try:
         _control(place, f"--log={place.log}", f"--options=-c config_file={config}", "start")
-        yield Scratch(
-            place.data_dir,
-            {
-                "PGHOST": str(place.sockets),
-                "PGPORT": str(place.port),
-                "PGUSER": place.user,
-                "PGAPPNAME": "pasargad-drill",
-            },
-            place.log,
-        )
+        libpq = {"PGHOST": str(place.sockets), "PGPORT": str(place.port), "PGUSER": place.user}
+        found = Scratch(place.data_dir, {**libpq, "PGAPPNAME": "pasargad-drill"}, place.log)
+        _await_open(place, found)
+        yield found
     finally:
         if (place.data_dir / "postmaster.pid").exists():
             _control(place, "--mode=fast", "stop", check=False)
+
+
+def _await_open(place: ScratchPlace, found: Scratch) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            found.connect().close()
+            return
+        except BackupError as error:
+            if not (place.data_dir / "postmaster.pid").exists():
+                raise BackupError(
+                    Code.RESTORE_FAILED,
+                    f"PostgreSQL ended while it recovered: {tail(place.log)}",
+                    hint="the words above say which WAL or page is at fault: pasargad-ops backup verify --level 2",
+                ) from error
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def tail(log: Path, lines: int = 12) -> str:
