@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
@@ -46,8 +47,12 @@ class Looked:
     tables: int
 
 
-def look_into(connection: Connection) -> Looked:
-    """Count all rows, follow every foreign key, and compare each sequence with the column that it feeds."""
+def look_into(connection: Connection, *, living: Mapping[str, str] | None = None) -> Looked:
+    """Count all rows, follow every foreign key, and compare each sequence with the column that it feeds.
+
+    `living` are the sequences that are behind in the living database, too: an application that numbers its rows itself
+    is no fault of the restore.
+    """
     connection.set_session(readonly=True, autocommit=True)
     with connection.cursor() as cursor:
         cursor.execute("SET search_path = ''; SET jit = off")
@@ -57,7 +62,8 @@ def look_into(connection: Connection) -> Looked:
         for name in names:
             cursor.execute(f"SELECT count(*) FROM ONLY {name}")  # noqa: S608 - quoted by the server itself
             rows += (cursor.fetchone() or (0,))[0]
-    problems = [*orphans(connection), *sequences_behind(connection)]
+    behind = sequences_behind(connection)
+    problems = [*orphans(connection), *(words for name, words in behind.items() if name not in (living or {}))]
     if not rows:
         problems.append("not one row was restored")
     return Looked(tuple(problems), rows, len(names))
@@ -80,9 +86,9 @@ def orphans(connection: Connection) -> list[str]:
     return found
 
 
-def sequences_behind(connection: Connection) -> list[str]:
-    """Return the sequences that would give out a number which is taken."""
-    found = []
+def sequences_behind(connection: Connection) -> dict[str, str]:
+    """Return the sequences that would give out a number which is taken, with what is wrong in words."""
+    found = {}
     with connection.cursor() as cursor:
         cursor.execute(OWNED)
         for sequence, table, column, step in cursor.fetchall():
@@ -91,7 +97,7 @@ def sequences_behind(connection: Connection) -> list[str]:
             last, called, used = cursor.fetchone() or (0, False, None)
             upcoming = last + step if called else last
             if used is not None and (upcoming <= used if step > 0 else upcoming >= used):
-                found.append(f"{sequence} would give out {upcoming}, and {table} has {used}")
+                found[sequence] = f"{sequence} would give out {upcoming}, and {table} has {used}"
     return found
 
 

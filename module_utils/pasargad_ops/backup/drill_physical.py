@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from . import archiver
 from .context import Context
 from .drill import DrillRequest, be_nice
-from .drill_checks import amcheck, checksums, look_into
+from .drill_checks import amcheck, checksums, look_into, sequences_behind
 from .drill_report import Drilled, conclude
 from .errors import BackupError, Code
 from .facts import beat, last_heartbeat
@@ -75,7 +75,7 @@ def drill_physical(work: Work, request: DrillRequest, place: ScratchPlace) -> Do
             seen = first_query(cluster, context.config.cluster.database)
             phases.end("open")
             rpo, problems = judge_end(seen, target, started)
-            with_rows = look_and_check(place, cluster, context.config.cluster.database)
+            with_rows = look_and_check(place, cluster, context)
             problems += with_rows.problems
         problems += checksums(place)
         phases.end("checks")
@@ -198,11 +198,15 @@ class Inside:
     problems: list[str]
 
 
-def look_and_check(place: ScratchPlace, cluster: Scratch, database: str) -> Inside:
+def look_and_check(place: ScratchPlace, cluster: Scratch, context: Context) -> Inside:
     """Look into the database, then let pg_amcheck read all of it."""
+    database = context.config.cluster.database
+    with context.database() as living:
+        known = sequences_behind(living)
+        living.rollback()
     connection = cluster.connect(database)
     try:
-        found = look_into(connection)
+        found = look_into(connection, living=known)
     finally:
         connection.close()
     return Inside(found.rows, [*found.problems, *amcheck(place, cluster, database)])
