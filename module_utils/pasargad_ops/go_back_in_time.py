@@ -11,24 +11,19 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import audit, shell, units
+from . import audit, shell
 from .artefact import read_release
-from .config import SLOTS, ReleaseConfig
+from .config import ReleaseConfig
 from .files import read_lines
-from .journal import Journal
-from .lease import Owner, acquire, heartbeat, release_lease
-from .lock import held
+from .lease import Owner
 from .masking import mask, secret_values
 from .outcome import OperationError, Outcome, Refused
 from .restore_point import command, connection_environment
-from .state import change_state, load_state
-from .switch import reconcile
-from .work import new_deploy_id
+from .state import load_state
+from .whole_host import whole_host
 
 STOP_WORKERS = "systemctl stop 'pasargad-worker@*'"
 NAME = re.compile(r"before-([0-9a-f]{12})-(.+)\.dump")
@@ -129,47 +124,14 @@ def restore(
     point = find(config, dump)
     if not yes:
         return Outcome(False, point.plan(config))
-    deploy_id = new_deploy_id()
-    journal = Journal(config, deploy_id)
-    with held(config.lock_file, doing=f"restore {point.path.name}"):
-        lease, _ = acquire(config, deploy_id, owner, living=living, last_fencing=load_state(config).fencing)
-        try:
-            change_state(config, fencing=lease.fencing)
-            reconcile(config, claimant=deploy_id)
-            with heartbeat(config, deploy_id, "restore"), journal.phase("restore"):
-                with held(config.run_dir / "quiesce", wait_seconds=60, doing="a restore"), closed_shop(config):
-                    load(config, point.path)
-                audit.record_end(config, deploy_id, "restored", dump=point.path.name, by=owner.name)
-        except OperationError as error:
-            audit.record_end(config, deploy_id, "failed", phase="restore", error=error.message[:500])
-            raise
-        finally:
-            release_lease(config, deploy_id)
+    with whole_host(config, owner, living=living, doing=f"restore {point.path.name}", dump=point.path.name):
+        load(config, point.path)
     opened = f"; then open the shop: rm {config.maintenance_file}" if config.edge else ""
     return Outcome(
         True,
         f"the database is as it was {point.minutes:.0f} minutes ago; the shop is closed\n"
         f"next: check out {point.served} and run deploy.yml{opened}",
     )
-
-
-@contextmanager
-def closed_shop(config: ReleaseConfig) -> Iterator[None]:
-    """Close the shop on this host; it opens again only when the body fails, for then nothing has changed."""
-    was_shut = config.maintenance_file.exists()
-    working = [unit for unit in map(units.worker, SLOTS) if units.is_active(unit)]
-    if config.edge:
-        config.maintenance_file.touch()
-    try:
-        for unit in working:
-            units.stop(unit)
-        yield
-    except BaseException:
-        for unit in working:
-            units.start_later(unit)
-        if config.edge and not was_shut:
-            config.maintenance_file.unlink(missing_ok=True)
-        raise
 
 
 def load(config: ReleaseConfig, dump: Path) -> None:
