@@ -69,6 +69,13 @@ def _restore(context: Context, options: argparse.Namespace) -> Outcome:
     return restore(context, request, dry_run=options.dry_run)
 
 
+def _settle(context: Context, _: argparse.Namespace) -> Outcome:
+    from .restore import settle_swap
+
+    words = settle_swap(context)
+    return Outcome(bool(words), words or "no restore was cut off", {"code": 0, "lines": []})
+
+
 def _retain(context: Context, options: argparse.Namespace) -> Outcome:
     from .retain import RetainRequest, retain
 
@@ -154,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("--identity", type=Path)
     restored.add_argument("--system-id", default="", help="the cluster whose sets are restored, on a new host")
     restored.add_argument("--confirm", default="", help="the word that the plan names")
+    verb("settle", _settle, "finish or undo a restore that was cut off (called at boot)")
     retained = verb("retain", _retain, "take away sets that are no longer kept")
     retained.add_argument("--force", action="store_true", help="also when it is an unusual amount")
     rescued = verb("rescue", _rescue, "bring back what somebody hid or replaced in the bucket")

@@ -100,7 +100,7 @@ class Context:
 
         Raises DATABASE_UNREACHABLE, and CONFIG for another cluster.
         """
-        with closing(self._connect(name)) as connection:
+        with self.session(name) as connection:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
                 (found,) = cursor.fetchone() or ("",)
@@ -111,6 +111,12 @@ class Context:
                     f"the running cluster is {found}, the settings are for {self.config.cluster.system_id}",
                     hint=f"a cluster that was made anew gets a chain of its own: {CONVERGE}",
                 )
+            yield connection
+
+    @contextmanager
+    def session(self, name: str = "") -> Iterator[Connection]:
+        """Open a session in whatever cluster runs; raises DATABASE_UNREACHABLE."""
+        with closing(self._connect(name)) as connection:
             yield connection
 
     def _connect(self, name: str) -> Connection:

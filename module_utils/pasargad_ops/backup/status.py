@@ -33,7 +33,7 @@ class Screen:
     trouble: BackupError | None = None
 
     def show(self, name: str, words: str) -> None:
-        self.lines.append(f"{name:<10} {words}")
+        self.lines.append(f"{name:<14} {words}")
 
     def complain(self, error: BackupError) -> None:
         self.trouble = self.trouble or error
