@@ -95,7 +95,7 @@ def _note(line: dict[str, Any]) -> str:
     if line["result"] == "abandoned":
         return f"its deploy died: {line.get('phase', '')}"
     if line["result"] == "restored":
-        return f"the database, from {line['dump']} by {line['by']}"
+        return f"the database, from {line.get('dump', 'its backups')} by {line['by']}"
     if line["result"] == "rolled back":
         return f"from {line['left']} by {line.get('by', '')}" if "left" in line else ""
     return f"{line.get('requests', 0)} requests, {line.get('lost', 0)} lost, by {line.get('by', '')}"

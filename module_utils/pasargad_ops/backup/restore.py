@@ -20,7 +20,7 @@ from .errors import BackupError, Code
 from .facts import last_heartbeat
 from .job import Done, Job, Work, run_job
 from .restore_plan import Plan, RestoreRequest, as_fetch, plan, slot_now
-from .restore_swap import Service, Swap, exchange, forget_recovery, service_of, settle
+from .restore_swap import Service, Swap, archive_history, exchange, forget_recovery, service_of, settle
 from .scratch import ScratchPlace, running, scratch_root
 from .windows import told
 
@@ -84,6 +84,7 @@ def _carry_out(work: Work, planned: Plan, service: Service) -> Done:
             work.say("recovers, and looks into what came back")
             found = _look(work, place, planned)
             forget_recovery(place.data_dir)
+            archive_history(place.data_dir)
             swap = Swap(cluster.data_dir, place.data_dir, old, _journal(context), service)
             work.say("swaps the clusters")
             exchange(swap, lambda: _answers(context, planned))

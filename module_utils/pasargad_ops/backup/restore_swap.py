@@ -59,6 +59,21 @@ def forget_recovery(data_dir: Path) -> None:
     _chown(path, about.st_uid, about.st_gid)
 
 
+def archive_history(data_dir: Path) -> None:
+    """Have the history of the timeline that the recovery began archived, as soon as the server runs.
+
+    A server that recovers with archiving off forgets it, and without it nobody could go to a time after this restore
+    from a set before it.
+    """
+    wal = data_dir / "pg_wal"
+    for history in wal.glob("*.history"):
+        status = wal / "archive_status" / f"{history.name}.ready"
+        if not status.exists() and not status.with_suffix(".done").exists():
+            status.touch(mode=0o600)
+            about = history.stat()
+            _chown(status, about.st_uid, about.st_gid)
+
+
 def _chown(path: Path, user: int, group: int) -> None:
     if os.geteuid() == 0:
         os.chown(path, user, group)
