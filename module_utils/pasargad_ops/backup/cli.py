@@ -96,6 +96,12 @@ def _prepare(context: Context, options: argparse.Namespace) -> Outcome:
     return prepare(context, dry_run=options.dry_run)
 
 
+def _clusters(context: Context, _: argparse.Namespace) -> Outcome:
+    from .clusters import clusters
+
+    return clusters(context)
+
+
 def _status(context: Context, _: argparse.Namespace) -> Outcome:
     from .status import status
 
@@ -136,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     verb("prepare", _prepare, "make the repository of physical sets (called by the role)")
+    verb("clusters", _clusters, "whose sets lie in the storage; for a host that was made anew")
     verb("status", _status, "what there is, how old, how proven, and what to do next")
     verb("sets", _sets, "every set that can be restored")
     made = verb("logical", _logical, "make a logical set: the database in shards, settings, media")
