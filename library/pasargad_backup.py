@@ -15,7 +15,7 @@ options:
     description: What to do.
     type: str
     required: true
-    choices: [prepare, status, sets, logical, physical, verify, drill, restore, retain, rescue, notify]
+    choices: [prepare, clusters, status, sets, logical, physical, verify, drill, restore, retain, rescue, notify]
   kind:
     description: Of a set V(auto), V(full), V(diff) or V(incr); of a drill V(physical), V(logical) or V(canary).
     type: str
@@ -126,6 +126,7 @@ def argument_spec() -> dict[str, dict[str, object]]:
     text: dict[str, object] = {"type": "str", "default": ""}
     operations = [
         "prepare",
+        "clusters",
         "status",
         "sets",
         "logical",

@@ -11,7 +11,10 @@ ABSENT = 1
 
 
 def prepare(context: Context, *, dry_run: bool = False) -> Outcome:
-    """Create the stanza and the cluster's mark unless they are there; raises as Repository does, CONFIG when it belongs to another cluster."""
+    """Create the stanza and the cluster's mark unless they are there.
+
+    Raises as Repository does, CONFIG when the stanza belongs to another cluster.
+    """
     stanza = context.config.physical.stanza
     if context.repository.info().code != ABSENT:
         if not dry_run:
