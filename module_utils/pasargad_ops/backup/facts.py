@@ -18,10 +18,13 @@ SERVER = """
            (SELECT timeline_id FROM pg_control_checkpoint()),
            CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text
 """
+# The locale of ICU has another name in each version: it is found by any of them.
 DATABASE = """
     SELECT datname, pg_encoding_to_char(encoding), datcollate,
-           coalesce(pg_database_collation_actual_version(oid), ''), pg_database_size(oid)
-    FROM pg_database WHERE datname = current_database()
+           coalesce(pg_database_collation_actual_version(oid), ''), pg_database_size(oid), datctype,
+           datlocprovider::text, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''),
+           pg_get_userbyid(datdba)
+    FROM pg_database d WHERE datname = current_database()
 """
 LAST_HEARTBEAT = f"SELECT seq, (extract(epoch FROM at) * 1000)::bigint FROM {HEARTBEAT} ORDER BY seq DESC LIMIT 1"  # noqa: S608
 
@@ -37,9 +40,12 @@ class Facts:
     heartbeat: Heartbeat | None
 
 
-def read_facts(connection: Connection) -> Facts:
-    """Return the facts as one transaction sees them; the session is left idle."""
+def read_facts(connection: Connection, snapshot_id: str = "") -> Facts:
+    """Return the facts as one transaction sees them, or as an exported snapshot does; the session is left idle."""
     with connection.cursor() as cursor:
+        if snapshot_id:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot_id,))
         cursor.execute(SERVER)
         identifier, version, timeline, lsn = _row(cursor)
         cursor.execute("SELECT pg_is_in_recovery()")

@@ -13,6 +13,9 @@ from psycopg2.extensions import connection as Connection
 
 from ..masking import mask
 from .errors import BackupError, Code
+from .manifest import Fingerprint
+
+__all__ = ["Fingerprint", "differences", "fingerprints", "name_of", "sequence_values"]
 
 # One core of a small server takes about 30 s for a gigabyte exactly, 12 s for a tenth of its rows.
 EXACT_BYTES = 256 << 20
@@ -72,23 +75,6 @@ LARGE_OBJECTS = """
           CROSS JOIN LATERAL (SELECT pg_catalog.lo_open(m.oid, 262144) AS fd OFFSET 0) f OFFSET 0) o
     CROSS JOIN LATERAL pg_catalog.generate_series(0, o.size / 1048576) AS piece(number)
 """
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What a table, a sequence, or all large objects hold.
-
-    `count` is the number of rows or objects, always exact; of a sequence the next value. `digest` is a sum of hashes,
-    blind to order: of every key and of each row whose key the seed picks, one in `one_in`. `columns` is a hash of names
-    and types. `step` is a sequence's increment, 0 where any value may follow (CYCLE) and for what is no sequence.
-    """
-
-    count: int
-    digest: str = ""
-    columns: str = ""
-    one_in: int = 1
-    seed: int = 0
-    step: int = 0
 
 
 @dataclass(frozen=True)

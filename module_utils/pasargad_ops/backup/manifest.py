@@ -44,28 +44,42 @@ class Server:
 
 @dataclass(frozen=True)
 class Database:
-    """The shop's database; `collation_version` tells whether indexes over text hold on another host."""
+    """The shop's database; `collation_version` tells whether indexes over text hold on another host.
+
+    `provider` is `c` for libc, `i` for ICU and `b` for PostgreSQL's own, whose `locale` is named apart.
+    """
 
     name: str
     encoding: str
     collation: str
     collation_version: str
     bytes: int
+    ctype: str = ""
+    provider: str = "c"
+    locale: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a table held in the very snapshot of the set; `seed` chooses the sample, empty for all rows."""
+    """What a table, a sequence, or all large objects held in the very snapshot of the set.
 
-    rows: int
-    algorithm: str
-    seed: str
-    digest: str
+    `count` is the number of rows or objects, always exact; of a sequence the next value. `digest` is a sum of hashes,
+    blind to order: of every key and of each row whose key the seed picks, one in `one_in`. `columns` is a hash of names
+    and types. `step` is a sequence's increment, 0 where any value may follow (CYCLE) and for what is no sequence.
+    """
+
+    count: int
+    digest: str = ""
+    columns: str = ""
+    one_in: int = 1
+    seed: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its qualified name and the object that holds its rows (by role)."""
+    """A table, a sequence or the large objects, as fingerprints name them, and the object that holds it (by role)."""
 
     name: str
     shard: str
@@ -168,6 +182,16 @@ class Manifest:
     @property
     def bytes(self) -> int:
         return sum(part.bytes for part in self.objects)
+
+    @property
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """What the set held, by name: the `like` by which a restored database is asked again."""
+        return {table.name: table.fingerprint for table in self.tables}
+
+    @property
+    def rows(self) -> int:
+        """The rows of all tables; sequences and large objects have no columns."""
+        return sum(table.fingerprint.count for table in self.tables if table.fingerprint.columns)
 
 
 def new_run_id(moment: datetime, *, random: Callable[[int], bytes] = os.urandom) -> str:

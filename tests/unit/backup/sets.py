@@ -181,7 +181,9 @@ def example(**changes: Any) -> Manifest:
             host="db1",
             tool="2026.1",
             pg=manifest.Server(SYSTEM_ID, 150018, 1, "0/16B3748", "000000010000000000000001"),
-            db=manifest.Database("pasargad", "UTF8", "fa_IR.UTF-8", "2.36", 1 << 30),
+            db=manifest.Database(
+                "pasargad", "UTF8", "fa_IR.UTF-8", "2.36", 1 << 30, "C.UTF-8", "i", "fa-IR", "pasargad_owner"
+            ),
             extensions={"pg_trgm": "1.6"},
             django={"orders": "0042_نشانی"},
             tables=(
@@ -189,7 +191,7 @@ def example(**changes: Any) -> Manifest:
                     'public."Größe"',
                     "data-000",
                     8192,
-                    manifest.Fingerprint(3, "md5", "", "d41d8cd98f00b204e9800998ecf8427e"),
+                    manifest.Fingerprint(3, "18446744073709551616/7", "d41d8cd98f00b204", 12, 4294967295),
                 ),
             ),
             heartbeat=manifest.Heartbeat(77, 1767236400000),
