@@ -15,16 +15,22 @@ from ..files import read_json, write_json
 from ..lock import held
 
 MODE = 0o640
+# The level of a flaw that no check can take back, such as a set that is much smaller than those before it.
+FOR_PEOPLE = 9
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of one set: `level` 0 to 4 at `at` (Unix seconds), when it was last restored, what is wrong."""
+    """What is known of one set: `level` 0 to 4 at `at` (Unix seconds), when it was last restored, what is wrong.
+
+    `flaw_level` is the level of the check that found the flaw.
+    """
 
     level: int = 0
     at: float = 0
     drilled_at: float = 0
     flaw: str = ""
+    flaw_level: int = 0
 
 
 def load_proofs(path: Path) -> dict[str, Proof]:
@@ -40,16 +46,18 @@ def note_proof(path: Path, run_id: str, *, at: float, level: int, flaw: str = ""
     """Write down how a check of a set ended.
 
     A check that found a flaw takes back what was proven before; one that found none takes back the flaws of its level
-    and below, and the highest level stays.
+    and below, and the highest level stays. A flaw of a higher level is never replaced by one of a lower.
     """
     with held(path.with_name(f"{path.name}.lock")):
         known = load_proofs(path)
         before = known.get(run_id, Proof())
+        stays = bool(before.flaw) and before.flaw_level > level
+        known_flaw = (before.flaw, before.flaw_level) if stays else ("", 0)
         if flaw:
-            after = Proof(0, at, before.drilled_at, flaw)
+            after = Proof(0, at, before.drilled_at, *(known_flaw if stays else (flaw, level)))
         else:
             drilled_at = at if drilled else before.drilled_at
-            after = Proof(max(level, before.level), at, drilled_at, "" if level >= before.level else before.flaw)
+            after = Proof(max(level, before.level), at, drilled_at, *known_flaw)
         write_json(path, {name: dataclasses.asdict(one) for name, one in {**known, run_id: after}.items()}, mode=MODE)
     return after
 
