@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -206,10 +206,16 @@ def _compare(one: _Walk, path: Mapping[int, str], head: Link, memory: Memory) ->
 
 def inspect(objects: Objects, entry: Entry) -> tuple[Finding, ...]:
     """Compare what the storage says of a set's objects with the set's manifest; it reads no content."""
-    found = [(part, objects.head(part.key)) for part in entry.manifest.objects]
-    digests = {part.sha256: part.key for part in entry.manifest.objects if part.sha256}
+    return inspect_parts(objects, entry.manifest.objects, entry.seq)
+
+
+def inspect_parts(objects: Objects, parts: Sequence[Part], seq: int = 0) -> tuple[Finding, ...]:
+    """Compare what the storage says of objects with what was written, also before there is a set of them (`seq` 0)."""
+    found = [(part, objects.head(part.key)) for part in parts]
+    digests = {part.sha256: part.key for part in parts if part.sha256}
+    name = f"set {seq}: " if seq else ""
     return tuple(
-        Finding(fault[0], Code.INTEGRITY, entry.seq, part.key, f"set {entry.seq}: {part.key} {fault[1]}")
+        Finding(fault[0], Code.INTEGRITY, seq, part.key, f"{name}{part.key} {fault[1]}")
         for part, stored in found
         if (fault := _fault_of(part, stored, digests)) is not None
     )
