@@ -1,0 +1,67 @@
+"""Fill a database with what a shop holds: words that compress as words do, documents, many small rows, indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+WORDS = (
+    "printed bracket vase holder planter hook lamp shade gear hinge stand clip dragon figure tray organiser cover "
+    "matte silk glossy recycled flexible strong light heavy small large medium white black green orange blue grey "
+    "for kitchen desk wall garden bath shelf camera phone tablet keyboard bicycle tent boat car piano guitar with "
+    "and without from our workshop made to order within two days in any colour you like sanded by hand"
+)
+SCHEMA = """
+CREATE TABLE words (n int PRIMARY KEY, word text);
+INSERT INTO words SELECT row_number() OVER () - 1, word FROM regexp_split_to_table('{words}', ' ') word;
+CREATE FUNCTION phrase(length int, seed bigint) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT string_agg(word, ' ' ORDER BY i) FROM generate_series(1, length) i
+  JOIN words ON n = abs(hashint8extended(i, seed)) % (SELECT count(*) FROM words) $$;
+CREATE TABLE product (id bigint PRIMARY KEY, sku text UNIQUE, name text, about text, details jsonb, price int,
+  made timestamptz);
+CREATE TABLE customer (id bigint PRIMARY KEY, email text UNIQUE, name text, address jsonb);
+CREATE TABLE purchase (id bigint PRIMARY KEY, customer bigint REFERENCES customer, token uuid, placed timestamptz,
+  total int, state text);
+CREATE TABLE line (id bigint PRIMARY KEY, purchase bigint REFERENCES purchase, product bigint REFERENCES product,
+  pieces int, price int, note text);
+"""
+# Rows of each table for one part in a thousand of a gigabyte.
+ROWS = {"product": 180, "customer": 250, "purchase": 900, "line": 2200}
+FILL = {
+    "product": """
+        INSERT INTO product SELECT g, 'P-' || lpad(g::text, 9, '0'), phrase(4, g), phrase(90, g),
+          jsonb_build_object('weight', g % 900, 'colour', phrase(1, g), 'layers', (g * 7919) % 400, 'tags',
+          jsonb_build_array(phrase(1, g + 1), phrase(2, g + 2))), 100 + (g * 37) % 9000,
+          '2024-01-01'::timestamptz + g * interval '3 min' FROM generate_series({first}, {last}) g""",
+    "customer": """
+        INSERT INTO customer SELECT g, md5(g::text) || '@example.org', phrase(2, g),
+          jsonb_build_object('street', phrase(3, g), 'zip', lpad((g % 99999)::text, 5, '0'), 'city', phrase(1, g))
+          FROM generate_series({first}, {last}) g""",
+    "purchase": """
+        INSERT INTO purchase SELECT g, 1 + abs(hashint8(g)) % {customer}, md5('t' || g)::uuid,
+          '2024-01-01'::timestamptz + g * interval '20 sec', 500 + (g * 31) % 20000,
+          (ARRAY['paid','shipped','delivered','cancelled'])[1 + g % 4] FROM generate_series({first}, {last}) g""",
+    "line": """
+        INSERT INTO line SELECT g, 1 + g * {purchase} / ({line} + 1), 1 + abs(hashint8(g)) % {product}, 1 + g % 4,
+          100 + (g * 37) % 9000, CASE WHEN g % 5 = 0 THEN phrase(6, g) END FROM generate_series({first}, {last}) g""",
+}
+AFTER = """
+CREATE INDEX ON purchase (customer, placed);
+CREATE INDEX ON line (purchase);
+CREATE INDEX ON line (product);
+CREATE INDEX ON product USING gin (details);
+ANALYZE;
+CHECKPOINT;
+"""
+
+
+def fill(sql: Callable[[str], str], megabytes: int) -> int:
+    """Create the tables with about so many megabytes, indexes included; return the rows. The same every time."""
+    counts = {name: per * megabytes for name, per in ROWS.items()}
+    for statement in SCHEMA.format(words=WORDS).split(";\n"):
+        if statement.strip():
+            sql(statement)
+    for name, count in counts.items():
+        sql(FILL[name].format(first=1, last=count, **counts))
+    for statement in AFTER.strip().split(";\n"):
+        sql(statement)
+    return sum(counts.values())
