@@ -64,6 +64,15 @@ class MailConfig:
 
 
 @dataclass(frozen=True)
+class Retain:
+    """For how many days Object Lock keeps what is written, by tier; 0 leaves it to the bucket's own default."""
+
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+
+@dataclass(frozen=True)
 class Bounds:
     """What a drill must keep to, and after how long a silent job counts as dead; seconds."""
 
@@ -87,6 +96,7 @@ class BackupConfig:
     slack_webhook_file: Path | None = None
     policy: Policy = field(default_factory=Policy)
     bounds: Bounds = field(default_factory=Bounds)
+    retain: Retain = field(default_factory=Retain)
     recipients_file: Path = Path("/etc/pasargad/backup/recipients")
     signing_key_file: Path = Path("/etc/pasargad/backup/signing.pem")
     identity_file: Path | None = None

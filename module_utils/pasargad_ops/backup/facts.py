@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
-from .manifest import Database, Heartbeat, Server
+from .. import shell
+from ..outcome import OperationError
+from .manifest import Clock, Database, Heartbeat, Server
+from .objects import Objects
 
 # The row of each minute tells, in whatever was restored, up to which moment it holds everything.
 HEARTBEAT = "pasargad_ops.heartbeat"
@@ -64,6 +68,18 @@ def read_facts(connection: Connection, snapshot_id: str = "") -> Facts:
         heartbeat = last_heartbeat(connection)
     connection.rollback()
     return Facts(Server(identifier, version, timeline, lsn, wal_file), database, extensions, django, heartbeat)
+
+
+def read_clock(objects: Objects) -> Clock:
+    """Compare the host's clock with the storage's; S3 tells whole seconds, so less than one is no difference."""
+    before = datetime.now(UTC)
+    told = objects.now()
+    middle = before + (datetime.now(UTC) - before) / 2
+    try:
+        kept = shell.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], check=False).stdout
+    except OperationError:
+        kept = ""
+    return Clock(round((middle - told).total_seconds() * 1000), kept.strip() == "yes")
 
 
 def last_heartbeat(connection: Connection) -> Heartbeat | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +25,7 @@ from .objects import Objects, refuse_large
 from .pipes import write_all
 from .roles_replay import replay_roles
 from .side_by_side import side_by_side
+from .stopwatch import Stopwatch
 
 ANOTHER_SET = "take another set: pasargad-ops backup status lists them"
 # Until it has its name, a crash of the server costs only the restore; the rename makes everything before it durable.
@@ -69,18 +69,19 @@ def restore_logical(
     manifest = entry.manifest
     if manifest.kind != "logical":
         raise BackupError(Code.TARGET_REFUSED, f"set {entry.seq} is a physical one", hint=ANOTHER_SET)
-    restore = _Restore(objects, manifest, target, identity, say)
+    watch = Stopwatch(say)
+    restore = _Restore(objects, manifest, target, identity, watch)
     with contextlib.closing(connect(target.libpq, "postgres")) as admin:
         refuse_target(admin, manifest, target.database)
-        with restore.phase("check"):
+        with watch.phase("check"):
             require_committed(source, objects, entry)
             script = restore.open_globals()
             restore.check()
-        with restore.phase("globals"):
+        with watch.phase("globals"):
             say(f"{replay_roles(admin, script)} roles made")
         with half_database(admin, manifest, target.database) as half:
             restore.fill(half)
-    return RestoredSet(restore.phases, manifest.rows, manifest.bytes)
+    return RestoredSet(watch.seconds, manifest.rows, manifest.bytes)
 
 
 def require_committed(source: Context | Objects, objects: Objects, entry: Entry) -> None:
@@ -101,17 +102,8 @@ class _Restore:
     manifest: Manifest
     target: LogicalTarget
     identity: Path
-    say: Callable[[str], None]
-    phases: dict[str, float] = field(default_factory=dict)
+    watch: Stopwatch
     feeds: Feeds = field(default_factory=Feeds)
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Measure a phase, and tell of it."""
-        self.say(f"{name} of set {self.manifest.seq}")
-        begun = time.monotonic()
-        yield
-        self.phases[name] = time.monotonic() - begun
 
     def open_globals(self) -> str:
         """Return the script of the roles: the first object that is decrypted, so a wrong identity ends here."""
@@ -131,13 +123,13 @@ class _Restore:
         """Restore everything into the empty database."""
         shards = [part for part in self.manifest.objects if part.role.startswith("data-")]
         with contextlib.closing(connect(self.target.libpq, half)) as session:
-            with self.phase("pre"):
+            with self.watch.phase("pre"):
                 self.pour(half, part_of(self.manifest, "pre"))
-            with self.phase("data"):
+            with self.watch.phase("data"):
                 side_by_side([partial(self.pour, half, part) for part in shards], self.target.jobs, self.feeds.end)
-            with self.phase("post"):
+            with self.watch.phase("post"):
                 self.post(half)
-            with self.phase("analyze"), failing("analyze"), session.cursor() as cursor:
+            with self.watch.phase("analyze"), failing("analyze"), session.cursor() as cursor:
                 cursor.execute("ANALYZE")
 
     def pour(self, half: str, part: Part) -> None:
