@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
-from .. import shell
-from ..outcome import OperationError
-from .manifest import Clock, Database, Heartbeat, Server
-from .objects import Objects
+from .manifest import Database, Heartbeat, Server
 
 # The row of each minute tells, in whatever was restored, up to which moment it holds everything.
 HEARTBEAT = "pasargad_ops.heartbeat"
@@ -30,7 +27,10 @@ DATABASE = """
            pg_get_userbyid(datdba)
     FROM pg_database d WHERE datname = current_database()
 """
-LAST_HEARTBEAT = f"SELECT seq, (extract(epoch FROM at) * 1000)::bigint FROM {HEARTBEAT} ORDER BY seq DESC LIMIT 1"  # noqa: S608
+LAST_HEARTBEAT = f"""
+    SELECT seq, (extract(epoch FROM at) * 1000)::bigint FROM {HEARTBEAT}
+    WHERE at <= to_timestamp(%s) ORDER BY seq DESC LIMIT 1
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,12 @@ def read_facts(connection: Connection, snapshot_id: str = "") -> Facts:
     return Facts(Server(identifier, version, timeline, lsn, wal_file), database, extensions, django, heartbeat)
 
 
-def read_clock(objects: Objects) -> Clock:
-    """Compare the host's clock with the storage's; S3 tells whole seconds, so less than one is no difference."""
-    before = datetime.now(UTC)
-    told = objects.now()
-    middle = before + (datetime.now(UTC) - before) / 2
-    try:
-        kept = shell.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], check=False).stdout
-    except OperationError:
-        kept = ""
-    return Clock(round((middle - told).total_seconds() * 1000), kept.strip() == "yes")
-
-
-def last_heartbeat(connection: Connection) -> Heartbeat | None:
-    """Return the newest row of the heartbeat, None where there is no such table or no row."""
+def last_heartbeat(connection: Connection, *, until: float = math.inf) -> Heartbeat | None:
+    """Return the newest row of the heartbeat up to `until` (Unix seconds), None where there is no such table or row."""
     with connection.cursor() as cursor:
         if not _exists(cursor, HEARTBEAT):
             return None
-        cursor.execute(LAST_HEARTBEAT)
+        cursor.execute(LAST_HEARTBEAT, (until,))
         row = cursor.fetchone()
     return Heartbeat(*row) if row else None
 

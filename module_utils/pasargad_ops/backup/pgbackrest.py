@@ -114,6 +114,10 @@ class Repository:
             )
         return max(new, key=lambda backup: backup.stopped).label
 
+    def version(self) -> str:
+        """Return the program's name and version, such as `pgBackRest 2.45`."""
+        return self._program.must("version", otherwise=Code.CONFIG).stdout.strip()
+
     def archive_files(self) -> dict[str, int]:
         """Return the files of the stanza's archive, all clusters': path below the stanza → Unix time of arrival."""
         return {path: at for path, (_, at) in self._list("archive").items()}
@@ -151,11 +155,13 @@ class Repository:
     def check_pgbackrest(self) -> list[Finding]:
         """Return what Debian's check-pgbackrest says of the archive and of the retention: the second opinion.
 
-        It reckons a timeline switch with segments of 16 MiB and cannot skip a timeline: with others it may cry wolf.
+        It reckons a timeline switch with segments of 16 MiB and cannot skip a timeline: it cries wolf, or counts for
+        ever. So it is asked about the archive only while that is of one timeline since the oldest backup.
         """
         size = self.config.segment_bytes >> 20
+        services = [("archives", [f"--wal-segsize={size}MB"])] if judge.is_countable(self.info()) else []
         findings: list[Finding] = []
-        for service, extra in (("archives", [f"--wal-segsize={size}MB"]), ("retention", ["--retention-full=1"])):
+        for service, extra in [*services, ("retention", ["--retention-full=1"])]:
             done = self._program.check(service, *extra)
             findings += parse_check(done.stdout, service, done.code)
         return findings

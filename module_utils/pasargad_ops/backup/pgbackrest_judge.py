@@ -119,7 +119,16 @@ def between(
         holes = gaps(archive.segments, first, last, histories.get(int(last[:8], 16), ()), segment_bytes)
     except BackupError as error:
         return [Finding(error.code, error.message, error.hint)]
-    return [Finding(Code.WAL_GAP, f"WAL {told(hole)} is missing", FULL) for hole in holes]
+    return [Finding(Code.WAL_GAP, f"WAL {told(hole)} is missing", FULL, hole.count) for hole in holes]
+
+
+def is_countable(info: Info) -> bool:
+    """Whether all WAL since the oldest backup is of one timeline, so that check_pgbackrest can count it."""
+    starts = [backup.start_wal for backup in info.current if backup.start_wal]
+    ranges = [each for each in info.archives if each.id == info.archive_id and each.max]
+    if not starts or not ranges:
+        return True
+    return max(min(starts), ranges[0].min)[:8] == max(ranges[0].max, *starts)[:8]
 
 
 def told(hole: Gap) -> str:

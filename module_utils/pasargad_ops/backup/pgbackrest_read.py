@@ -19,11 +19,15 @@ LOOK = "pgbackrest verify --output=text --verbose shows it again; take a full ba
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with the backups: how a job ends by it, what it is, and what to do."""
+    """One thing that is wrong with the backups: how a job ends by it, what it is, and what to do.
+
+    `segments` counts the WAL that is missing on the way to the newest, each once over all findings of one reading.
+    """
 
     code: Code
     what: str
     hint: str = ""
+    segments: int = 0
 
 
 @dataclass(frozen=True)

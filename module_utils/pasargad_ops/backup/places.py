@@ -61,6 +61,15 @@ class Place:
     def tombstone(self, seq: int) -> str:
         return f"{self.tombstones}{seq:0{SEQ_DIGITS}d}.json"
 
+    def physical(self, generation: str) -> str:
+        """Return the prefix of pgbackrest's repository, which is its repo1-path, while its key is `generation`'s.
+
+        Raises BackupError (CONFIG) for a name that would leave its place.
+        """
+        if not NAME.fullmatch(generation):
+            raise BackupError(Code.CONFIG, f"{generation!r} is no generation of a key", hint="call it g1, g2 and so on")
+        return f"{self.root}physical/{generation}/"
+
     def logical(self, moment: datetime, run_id: str) -> str:
         """Return the prefix of a logical set's objects, by the UTC date of `moment`."""
         return f"{self.root}logical/{moment.astimezone(UTC):%Y/%m/%d}/{run_id}/"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -204,14 +204,22 @@ def _compare(one: _Walk, path: Mapping[int, str], head: Link, memory: Memory) ->
         one.find(Fault.FORKED, seq, f"this host has seen set {seq} ({sha256[:12]}), and the chain goes past it")
 
 
-def inspect(objects: Objects, entry: Entry) -> tuple[Finding, ...]:
-    """Compare what the storage says of a set's objects with the set's manifest; it reads no content."""
-    return inspect_parts(objects, entry.manifest.objects, entry.seq)
+def inspect(
+    objects: Objects, entry: Entry, *, head: Callable[[str], Stored | None] | None = None
+) -> tuple[Finding, ...]:
+    """Compare what the storage says of a set's objects with the set's manifest; it reads no content.
+
+    `head` answers for many objects from one listing; by default each is asked for.
+    """
+    return inspect_parts(objects, entry.manifest.objects, entry.seq, head=head)
 
 
-def inspect_parts(objects: Objects, parts: Sequence[Part], seq: int = 0) -> tuple[Finding, ...]:
+def inspect_parts(
+    objects: Objects, parts: Sequence[Part], seq: int = 0, *, head: Callable[[str], Stored | None] | None = None
+) -> tuple[Finding, ...]:
     """Compare what the storage says of objects with what was written, also before there is a set of them (`seq` 0)."""
-    found = [(part, objects.head(part.key)) for part in parts]
+    look = head or objects.head
+    found = [(part, look(part.key)) for part in parts]
     digests = {part.sha256: part.key for part in parts if part.sha256}
     name = f"set {seq}: " if seq else ""
     return tuple(
