@@ -88,9 +88,10 @@ class Copy:
 
 @dataclass
 class Rig:
-    """The cluster, its repository, and what was done to it."""
+    """The cluster, its repository (`at` another place than usual), and what was done to it."""
 
     root: Path
+    at: Path | None = None
     full: str = ""
     diff: str = ""
     before: datetime | None = None
@@ -104,7 +105,7 @@ class Rig:
     @property
     def live(self) -> Copy:
         """The repository into which the cluster archives."""
-        return self.opened(self.root / "repository")
+        return self.opened(self.at or self.root / "repository", name="repository")
 
     def opened(self, where: Path, *, passphrase: str = PASSPHRASE, more: str = "", name: str = "") -> Copy:
         """Return a repository with a configuration of its own."""
@@ -190,35 +191,46 @@ def cluster(data: Path, sockets: Path, log: Path, *options: str) -> Iterator[Non
         run(*control, "--mode=immediate", "stop", check=True)
 
 
+def initdb(data: Path, *, segment_megabytes: int = 1) -> None:
+    """Make an empty cluster; small segments keep the tests of WAL small."""
+    options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    program = str(postgres_programs() / "initdb")
+    size = f"--wal-segsize={segment_megabytes}"
+    run(program, f"--pgdata={data}", *options, "--data-checksums", size, check=True)
+
+
 @contextlib.contextmanager
-def rig() -> Iterator[Rig]:
-    """Make a cluster with a full and a differential backup, two rows with a second between them, and some WAL."""
+def archiving(made: Rig) -> Iterator[None]:
+    """Run the rig's cluster, which archives into its repository."""
+    settings = SETTINGS.format(sockets=made.root / "sockets", config=made.live.config.config_file)
+    with (made.data / "postgresql.conf").open("a") as file:
+        file.write(settings)
+    with cluster(made.data, made.root / "sockets", made.root / "log/postgres.log"):
+        yield
+
+
+@contextlib.contextmanager
+def empty_rig() -> Iterator[Rig]:
+    """Make the directories of a rig, and remove everything in the end."""
     root = Path(tempfile.mkdtemp(prefix="pasargad-pgbackrest-"))
-    made = Rig(root)
     try:
         own(root, 0o755)
         for name in ("sockets", "repository", "lock", "log", "side"):
             (root / name).mkdir()
             own(root / name, 0o700)
-        programs = postgres_programs()
-        initdb = [str(programs / "initdb"), f"--pgdata={made.data}", "--username=postgres", "--auth=trust"]
-        run(
-            *initdb,
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "--data-checksums",
-            "--wal-segsize=1",
-            check=True,
-        )
-        settings = SETTINGS.format(sockets=root / "sockets", config=made.live.config.config_file)
-        with (made.data / "postgresql.conf").open("a") as file:
-            file.write(settings)
-        with cluster(made.data, root / "sockets", root / "log/postgres.log"):
-            fill(made)
-            yield made
+        yield Rig(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rig() -> Iterator[Rig]:
+    """Make a cluster with a full and a differential backup, two rows with a second between them, and some WAL."""
+    with empty_rig() as made:
+        initdb(made.data)
+        with archiving(made):
+            fill(made)
+            yield made
 
 
 def fill(made: Rig) -> None:
