@@ -57,7 +57,8 @@ def note_proof(path: Path, run_id: str, *, at: float, level: int, flaw: str = ""
             after = Proof(0, at, before.drilled_at, *(known_flaw if stays else (flaw, level)))
         else:
             drilled_at = at if drilled else before.drilled_at
-            after = Proof(max(level, before.level), at, drilled_at, *known_flaw)
+            reached = before.level if stays else max(level, before.level)
+            after = Proof(reached, at, drilled_at, *known_flaw)
         write_json(path, {name: dataclasses.asdict(one) for name, one in {**known, run_id: after}.items()}, mode=MODE)
     return after
 
