@@ -13,15 +13,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pasargad_ops.backup.chain import Entry, commit
 from pasargad_ops.backup.config import BackupConfig
 from pasargad_ops.backup.context import Context
+from pasargad_ops.backup.dump import Pipeline
+from pasargad_ops.backup.manifest import Part, new_run_id
 from pasargad_ops.backup.places import Place
 from pasargad_ops.backup.signatures import make_key
 from tests.backup.pgbackrest_rig import STANZA, Copy, Rig, archiving, empty_rig, initdb, own, run
+from tests.backup.rig import Keys, Server, dump_all
 from tests.services import postgres_programs
+from tests.unit.backup.sets import example
 
 ENV, GENERATION = "lab", "g1"
 RIGHTS = """
@@ -127,6 +133,26 @@ class Host:
         files = sorted((self.home / "state/outbox").glob("*.json"))
         return [json.loads(path.read_text())["notice"] for path in files]
 
+    def altered(self, word: str, other: str) -> None:
+        """Let pgbackrest run with a configuration in which a word is another one."""
+        before = Path(self.settings["physical"]["config_file"])
+        after = self.home / "altered.conf"
+        after.write_text(before.read_text().replace(word, other))
+        own(after, 0o600)
+        self.more = {**self.more, "physical": {**self.settings["physical"], "config_file": str(after)}}
+
+    @contextlib.contextmanager
+    def archive_command(self, command: str) -> Iterator[None]:
+        """Let the cluster archive by another command until the block ends."""
+        self.rig.sql(f"ALTER SYSTEM SET archive_command = '{command}'")
+        self.rig.sql("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.rig.sql("ALTER SYSTEM RESET archive_command")
+            self.rig.sql("SELECT pg_reload_conf()")
+            self.rig.switch()
+
     def start(self, program: str) -> subprocess.Popen[str]:
         """Run Python in a process of its own, with `context` bound."""
         head = (
@@ -143,6 +169,33 @@ class Host:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def logical_set(host: Host, slot: str, keys: Keys, **replaced: bytes) -> Entry:
+    """Dump the cluster's database and commit it as a logical set; `replaced` are roles with another plaintext."""
+    context = host.context
+    environment = {"PGHOST": str(host.rig.root / "sockets"), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+    sealed = dump_all(Server(environment), 1, keys.recipients)
+    for role, plain in replaced.items():
+        source = host.home / f"{role}.plain"
+        source.write_bytes(plain)
+        sealed[role] = b"".join(Pipeline(["cat", str(source)], keys.recipients))
+    run_id = new_run_id(datetime.now(UTC))
+    parts = []
+    for role, content in sealed.items():
+        key = f"{context.place.logical(datetime.now(UTC), run_id)}{role}.age"
+        stored = context.objects.write(key, [content])
+        parts.append(Part(key, role, stored.bytes, stored.sha256, stored.version))
+    draft = example(run_id=run_id, slot=slot, env=ENV, objects=tuple(parts))
+    draft = dataclasses.replace(draft, pg=dataclasses.replace(draft.pg, system_identifier=host.system_id))
+    return commit(
+        context.objects,
+        context.place,
+        draft,
+        signer=context.signer,
+        trusted=context.trusted,
+        memory=context.config.memory_file,
+    )
 
 
 def system_id(data: Path) -> str:

@@ -123,6 +123,7 @@ def _prove(work: Work, entry: Entry, listed: Listing, flaw: str) -> None:
     found = inspect(context.objects, again, head=listed.get)
     flaw = found[0].text if found else flaw
     now = context.objects.now().timestamp()
-    note_proof(context.config.proofs_file, entry.manifest.run_id, at=now, level=0, flaw=flaw)
+    # Bad pages are seen again only by who asks pgbackrest.
+    note_proof(context.config.proofs_file, entry.manifest.run_id, at=now, level=1 if flaw else 0, flaw=flaw)
     if found:
         raise BackupError(Code.INTEGRITY, flaw, hint="pasargad-ops backup verify, then take another backup")

@@ -80,15 +80,23 @@ class Shelf:
     def now(self) -> datetime:
         return self.clock
 
+    def versions(self, prefix: str) -> Iterator[Stored]:
+        with self._lock:
+            found = [
+                Stored(key, len(body), "", str(number), at, None)
+                for key in sorted(self.kept)
+                if key.startswith(prefix)
+                for number, (body, at) in reversed([*enumerate(self.kept[key])])
+                if body is not None
+            ]
+        yield from found
+
     # The chain streams nothing and looks at no version but the ones it names.
     def write(self, key: str, chunks: Iterable[bytes], **how: Any) -> Stored:
         raise NotImplementedError
 
     def read(self, key: str, *, version: str = "", sha256: str = "") -> Iterator[bytes]:
-        raise NotImplementedError
-
-    def versions(self, prefix: str) -> Iterator[Stored]:
-        raise NotImplementedError
+        yield self.get(key, version=version)
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         raise NotImplementedError
