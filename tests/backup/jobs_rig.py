@@ -59,7 +59,8 @@ class Host:
     @property
     def repository(self) -> Copy:
         """pgbackrest's repository, with a configuration of its own."""
-        return self.rig.opened(self.storage / self.place.physical(GENERATION), name=self.home.name)
+        where = self.storage / self.place.physical(GENERATION)
+        return self.rig.opened(where, name=self.home.name, more=self.rig.more)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -207,16 +208,20 @@ def system_id(data: Path) -> str:
 
 
 @contextlib.contextmanager
-def host() -> Iterator[Host]:
-    """Run a cluster that archives below the storage of its host; nothing has been backed up yet."""
+def host(bucket: dict[str, Any] | None = None, more: str = "") -> Iterator[Host]:
+    """Run a cluster that archives below the storage of its host; nothing has been backed up yet.
+
+    The storage is a directory, or a bucket whose settings are given, with `more` for pgbackrest's.
+    """
     with empty_rig() as made:
         initdb(made.data, segment_megabytes=16)
-        storage, home = made.root / "storage", made.root / "host"
-        found = Host(made, system_id(made.data), storage, home)
-        made.at = storage / found.place.physical(GENERATION)
-        made.at.mkdir(parents=True)
-        home.mkdir()
-        own(made.at, 0o750)
+        storage = Path("/", bucket["prefix"]) if bucket else made.root / "storage"
+        found = Host(made, system_id(made.data), storage, made.root / "host", {"storage": bucket} if bucket else {})
+        made.at, made.more = storage / found.place.physical(GENERATION), more
+        found.home.mkdir()
+        if not bucket:
+            made.at.mkdir(parents=True)
+            own(made.at, 0o750)
         with archiving(made):
             made.sql(RIGHTS)
             yield found

@@ -88,10 +88,11 @@ class Copy:
 
 @dataclass
 class Rig:
-    """The cluster, its repository (`at` another place than usual), and what was done to it."""
+    """The cluster, its repository (`at` another place, `more` in its settings), and what was done to it."""
 
     root: Path
     at: Path | None = None
+    more: str = ""
     full: str = ""
     diff: str = ""
     before: datetime | None = None
@@ -105,7 +106,7 @@ class Rig:
     @property
     def live(self) -> Copy:
         """The repository into which the cluster archives."""
-        return self.opened(self.at or self.root / "repository", name="repository")
+        return self.opened(self.at or self.root / "repository", name="repository", more=self.more)
 
     def opened(self, where: Path, *, passphrase: str = PASSPHRASE, more: str = "", name: str = "") -> Copy:
         """Return a repository with a configuration of its own."""

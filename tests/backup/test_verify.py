@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pasargad_ops.backup import clocks
+from pasargad_ops.backup import archiver, clocks
 from pasargad_ops.backup.chain import MANIFEST, Entry
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.objects import Upload
@@ -289,6 +289,14 @@ def test_an_archiver_that_hangs_is_told(copy: Host) -> None:
     with copy.archive_command("sleep 5; exit 1"):
         copy.rig.sql("SELECT pg_create_restore_point('x'), pg_switch_wal()")
         found(copy, 1, Code.ARCHIVER, "no WAL has arrived for .* and 1 files wait")
+
+
+def test_an_archiver_that_died_while_the_shop_slept_is_told(copy: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiver, "SWITCH_SECONDS", 2)
+    copy.more = {"bounds": {"wal_silence_seconds": 0}}
+    copy.rig.switch()
+    with copy.archive_command("exit 1"):
+        found(copy, 1, Code.ARCHIVER, "no WAL has arrived for .* nor does a segment that was begun for it")
 
 
 def test_a_shop_that_sleeps_is_not_taken_for_a_dead_archiver(made: Host) -> None:

@@ -70,7 +70,7 @@ def settled_archiver(connection: Connection, *, seconds: float = PATIENCE_SECOND
     return found
 
 
-def wal_arrives(connection: Connection, *, seconds: float = SWITCH_SECONDS) -> bool:
+def wal_arrives(connection: Connection, *, seconds: float) -> bool:
     """Begin a new segment, and tell whether the old one arrives within `seconds`."""
     with connection.cursor() as cursor:
         # Without a record since the last switch there would be nothing to archive.
@@ -106,7 +106,7 @@ def judge_archiver(found: Archiver, connection: Connection, *, silence: float, a
         quiet = f"no WAL has arrived for {found.silent_seconds:.0f} s" if found.last_archived_at else "no WAL arrived"
         if found.ready:
             words = f"{quiet}, and {found.ready} files wait"
-        elif acts and not wal_arrives(connection):
+        elif acts and not wal_arrives(connection, seconds=SWITCH_SECONDS):
             words = f"{quiet}, nor does a segment that was begun for it"
     return [Finding(Code.ARCHIVER, words, LOOK)] if words else []
 
