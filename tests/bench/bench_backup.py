@@ -175,10 +175,10 @@ def one_round(made: Host, scratch: Path, number: int) -> dict[str, Cost]:
     }
     costs = {}
     for name, (start, size) in ways.items():
-        costs[name] = measured(made, start, size)
+        cost = costs[name] = measured(made, start, size)
         print(
-            f"round {number}: {name:<9} {costs[name].wall_s:6.1f} s, client {costs[name].client_cpu_s:5.1f} CPU s, server "
-            f"{costs[name].server_cpu_s:5.1f}, {costs[name].peak_mib:5.0f} MiB, {costs[name].bytes / 1e6:7.1f} MB",
+            f"round {number}: {name:<9} {cost.wall_s:6.1f} s, client {cost.client_cpu_s:5.1f} CPU s, "
+            f"server {cost.server_cpu_s:5.1f}, {cost.peak_mib:5.0f} MiB, {cost.bytes / 1e6:7.1f} MB",
             flush=True,
         )
     return costs

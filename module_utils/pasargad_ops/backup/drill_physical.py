@@ -107,7 +107,7 @@ def choose_target(context: Context, request: DrillRequest) -> Target:
     with context.database() as connection:
         mark = beat(connection)
         # What was written until now can be restored only once its segment has left.
-        if not archiver.wal_arrives(connection):
+        if not archiver.wal_arrives(connection, seconds=archiver.SWITCH_SECONDS):
             raise BackupError(
                 Code.ARCHIVER, "WAL that was just written does not arrive in the repository", hint=archiver.LOOK
             )

@@ -9,11 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from .. import shell
+from .clocks import read_clock
 from .config import CONVERGE, BackupConfig
 from .context import Context
 from .dump import Pipeline, check_recipients
 from .errors import BackupError, Code
-from .facts import read_clock
 from .manifest import Clock
 from .signatures import require_pinned
 

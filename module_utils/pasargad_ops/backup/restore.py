@@ -129,7 +129,7 @@ def _let_wal_leave(work: Work, planned: Plan) -> str:
         return ""
     try:
         with context.database() as connection:
-            arrived = archiver.wal_arrives(connection)
+            arrived = archiver.wal_arrives(connection, seconds=archiver.SWITCH_SECONDS)
     except BackupError as error:
         return f"the old cluster's last WAL was not archived: {error.message}"
     return "" if arrived else "the old cluster's last WAL did not reach the archive; it is in the old cluster alone"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import psycopg2
-
 from ..outcome import Outcome
 from .context import Context
 from .drill_logical import identity_of, newest_logical
 from .errors import BackupError, Code
+from .half_database import connect
 from .job import Done, Job, Work, run_job
 from .logical_restore import LogicalTarget, compare_with, restore_logical
 from .pgbackrest import free_bytes, no_space
@@ -53,7 +52,7 @@ def restore_beside(context: Context, request: RestoreRequest, *, dry_run: bool =
         superuser = {**context.libpq("postgres"), "PGUSER": context.config.cluster.user}
         target = LogicalTarget(superuser, request.database, context.config.cluster.bin_dir)
         restored = restore_logical(context, entry, target, identity, work.say)
-        with closing(psycopg2.connect(**_parameters({**superuser, "PGDATABASE": request.database}))) as connection:
+        with closing(connect(superuser, request.database)) as connection:
             problems = compare_with(connection, entry.manifest)
         if problems:
             raise BackupError(
@@ -67,8 +66,3 @@ def restore_beside(context: Context, request: RestoreRequest, *, dry_run: bool =
         return Done(words, lines=told_)
 
     return run_job(context, Job("restore", slot_now(), quiesces=True), body)
-
-
-def _parameters(libpq: dict[str, str]) -> dict[str, str]:
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
-    return {name: libpq[variable] for name, variable in names.items()}

@@ -77,6 +77,11 @@ class Shelf:
             self._write_begins()
             self.kept[key].append((None, self.clock))
 
+    def bring_back(self, key: str, version: str) -> None:
+        with self._lock:
+            self._write_begins()
+            self.kept[key].append((self.kept[key][int(version)][0], self.clock))
+
     def now(self) -> datetime:
         return self.clock
 
