@@ -41,12 +41,12 @@ def clusters(context: Context) -> Outcome:
         if link.seq:
             head = context.objects.head(place.manifest(link.seq))
             made = read_entry(context.objects, place, head, context.trusted).manifest.times.end_ms if head else 0
-        found.append({"system_id": system_id, "seq": link.seq, "made": made // 1000})
-    found.sort(key=lambda one: (one["made"], one["system_id"]), reverse=True)
-    lines = [f"{one['system_id']}  {one['seq']:>5} sets, newest {_told(int(one['made']))}" for one in found]
-    return Outcome(
-        False, f"{len(found)} clusters of {context.config.env}", {"code": 0, "lines": lines, "clusters": found}
-    )
+        found.append((made // 1000, system_id, link.seq))
+    found.sort(reverse=True)
+    lines = [f"{system_id}  {seq:>5} sets, newest {_told(second)}" for second, system_id, seq in found]
+    records = [{"system_id": system_id, "seq": seq, "made": second} for second, system_id, seq in found]
+    words = f"{len(found)} clusters of {context.config.env}"
+    return Outcome(False, words, {"code": 0, "lines": lines, "clusters": records})
 
 
 def _told(second: int) -> str:
