@@ -16,6 +16,7 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from pasargad import flags
+from pasargad.memory import Recent
 
 from .availability import SOLD_OUT, Availability
 from .cards import CardRow, Cover, cards
@@ -88,11 +89,18 @@ class ProductDetail:
 
 def category_tree() -> tuple[Branch, ...]:
     """Return the active categories that hold something, as a tree; one query, kept in the cache for a while."""
+    return _recent_tree()
+
+
+def _tree_kept() -> tuple[Branch, ...]:
     text = cache.get(NAVIGATION_KEY)
     if text is None:
         text = json.dumps([asdict(branch) for branch in _category_tree()])
         cache.set(NAVIGATION_KEY, text, settings.PAGES.navigation_seconds)
     return _tree_of(text)
+
+
+_recent_tree = Recent(_tree_kept)
 
 
 @lru_cache(maxsize=8)

@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.utils.translation import gettext_noop
 
 from pasargad.catalog.places import Area, Destination, area
+from pasargad.memory import Recent
 
 from .models import ShippingZone
 from .rules import Method, Point, Zone
@@ -72,9 +73,16 @@ def promise() -> Promise:
 
 def promise_kept() -> Promise:
     """Return the promise from the cache, where it may be some seconds old."""
+    return _recent_promise()
+
+
+def _promise_of_cache() -> Promise:
     # Plain values: the code of two releases reads the same cache.
     countries, free_from = cache.get_or_set("shipping:promise", _promise_values, settings.PAGES.navigation_seconds)
     return Promise(tuple(countries), free_from)
+
+
+_recent_promise = Recent(_promise_of_cache)
 
 
 def _promise_values() -> tuple[list[str], int]:
