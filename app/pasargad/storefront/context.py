@@ -57,14 +57,14 @@ class OtherLanguage:
     url: str
 
 
-def alternates(request: HttpRequest) -> list[tuple[str, str]]:
+def alternates(request: HttpRequest) -> tuple[tuple[str, str], ...]:
     """Return where search engines find this page in each language, for a page that they should find at all."""
     found = request.resolver_match
     if found is None or found.namespaces or found.url_name not in INDEXED:
-        return []
+        return ()
     spoken = languages.spoken()
     addresses = [(one.code, f"{settings.SITE_URL}{languages.path_in(request.path, one.code)}") for one in spoken]
-    return [*addresses, ("x-default", addresses[0][1])]
+    return (*addresses, ("x-default", addresses[0][1]))
 
 
 def other_languages(request: HttpRequest) -> list[OtherLanguage]:

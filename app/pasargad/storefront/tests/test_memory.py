@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
+from django.template import Context, Template, TemplateSyntaxError
+from django.utils.translation import override
 from testing.factories import make_category, make_product, make_variant, make_zone
 
 from pasargad import memory
@@ -66,3 +68,20 @@ def test_pages_show_new_shelves_and_promises_a_second_after_the_cache_has_them(c
     after = text(client, path)
     assert "Bowls" not in after and after.count("Dishes") == before.count("Bowls")
     assert "$42.00" not in after and "$77.00" in after
+
+
+def test_a_kept_part_has_one_text_for_each_language_and_each_setting(settings):
+    part = Template("{% load i18n kept static %}{% kept %}{% static 'a.css' %} {% translate 'Cart' %}{% endkept %}")
+    with override("en"):
+        assert part.render(Context()) == "/static/a.css Cart"
+    with override("fa"):
+        assert part.render(Context()) not in ("/static/a.css Cart", "")
+    settings.STATIC_URL = "https://cdn.example/"
+    with override("en"):
+        assert part.render(Context()) == "https://cdn.example/a.css Cart"
+
+
+@pytest.mark.parametrize("inside", ["{% block x %}{% endblock %}", "{% if a %}{% block x %}{% endblock %}{% endif %}"])
+def test_a_kept_part_holds_no_block(inside):
+    with pytest.raises(TemplateSyntaxError):
+        Template(f"{{% load kept %}}{{% kept %}}{inside}{{% endkept %}}")
