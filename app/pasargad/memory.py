@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from django.core.signals import setting_changed
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 # Less than anybody notices of what may be seconds old anyway; a busy process asks once instead of for every page.
 RECENT_SECONDS = 1.0
 
@@ -24,3 +28,17 @@ class Recent(Generic[T]):
         if seen is None or now - seen[0] >= RECENT_SECONDS:
             seen = self._seen = (now, self._read())
         return seen[1]
+
+
+def worked_out(maxsize: int) -> Callable[[F], F]:
+    """Keep what a function returns for its arguments, where it follows from them and from settings alone.
+
+    On a server settings stay as they are while a process lives; tests change them, and then nothing is kept.
+    """
+
+    def keep(function: F) -> F:
+        kept = lru_cache(maxsize=maxsize)(function)
+        setting_changed.connect(lambda **_: kept.cache_clear(), weak=False)
+        return kept  # type: ignore[return-value]
+
+    return keep

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import QueryDict
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from pasargad.catalog.listing import PRICE_STEPS, Counts, price_scale
 from pasargad.catalog.money import Money
+from pasargad.memory import worked_out
 
 from .paging import Parameters
 
@@ -119,6 +120,11 @@ def _prices(made: Chosen, counts: Counts) -> tuple[Value, ...]:
 
 
 def price_text(price: str) -> str:
+    return _price_text(price, get_language())
+
+
+@worked_out(maxsize=500)
+def _price_text(price: str, language: str | None) -> str:
     low, _dash, high = price.partition("-")
 
     def money(text: str) -> str:

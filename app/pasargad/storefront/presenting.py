@@ -22,6 +22,7 @@ from pasargad.catalog.cards import CardRow, Cover
 from pasargad.catalog.models import Product, ProductImage
 from pasargad.catalog.money import Money
 from pasargad.catalog.selectors import Branch, VariantRow, availability_of
+from pasargad.memory import worked_out
 from pasargad.orders.presenting import discount_lines, house_words, tax_lines
 from pasargad.orders.quoting import Quote
 from pasargad.reviews.models import Review
@@ -54,7 +55,8 @@ class Stock:
         return self.state != "sold_out"
 
 
-@dataclass(frozen=True)
+# Neither cards nor shelves are compared by what they say: what is shown again is the same object.
+@dataclass(frozen=True, eq=False)
 class Card:
     name: str
     url: str
@@ -96,7 +98,7 @@ class VariantView:
     url: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     name: str
     slug: str
@@ -257,6 +259,11 @@ def stock(found: Availability) -> Stock:
 
 def card(row: CardRow) -> Card:
     fresh = row.published_at is not None and timezone.now() - row.published_at < NEW_FOR
+    return _card(row, fresh, get_language())
+
+
+@worked_out(maxsize=5000)
+def _card(row: CardRow, fresh: bool, language: str | None) -> Card:
     return Card(
         name=row.name,
         url=product_url(row.slug),
@@ -292,7 +299,7 @@ def reviews(found: Iterable[Review]) -> tuple[ReviewView, ...]:
     )
 
 
-@lru_cache(maxsize=20_000)
+@worked_out(maxsize=20_000)
 def _product_url(slug: str, language: str | None) -> str:
     return reverse("product", args=[slug])
 
@@ -314,7 +321,7 @@ def variant_view(slug: str, variant: VariantRow, selected: bool) -> VariantView:
     )
 
 
-@lru_cache(maxsize=64)
+@worked_out(maxsize=64)
 def _nodes(tree: tuple[Branch, ...], language: str | None) -> tuple[Node, ...]:
     return tuple(
         Node(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable
 
 from django import template
 from django.conf import settings
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+
+from pasargad.memory import worked_out
 
 from ..presenting import Card
 
@@ -23,9 +25,15 @@ def product_card(card: Card, *, eager: bool = False) -> SafeString:
     return render(card, eager, get_language())
 
 
+@register.simple_tag
+def product_cards(cards: Iterable[Card], *, eager: int = 0) -> SafeString:
+    """Show cards one after another; the pictures of the first ones, `eager` in number, are loaded at once."""
+    return SafeString("".join(product_card(card, eager=place < eager) for place, card in enumerate(cards)))
+
+
 def _render(card: Card, eager: bool, language: str | None) -> SafeString:
     return get_template("storefront/parts/card.html").render({"card": card, "eager": eager})
 
 
-# A card is a value: everything that is shown is in the key, so what is kept cannot be out of date.
-_rendered = lru_cache(maxsize=5000)(_render)
+# A card never changes: one that says something else is another card.
+_rendered = worked_out(maxsize=5000)(_render)

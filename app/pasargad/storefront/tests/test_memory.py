@@ -70,6 +70,20 @@ def test_pages_show_new_shelves_and_promises_a_second_after_the_cache_has_them(c
     assert "$42.00" not in after and "$77.00" in after
 
 
+def test_what_is_worked_out_follows_settings(settings):
+    asked = []
+
+    @memory.worked_out(maxsize=2)
+    def address(path: str) -> str:
+        asked.append(path)
+        return f"{settings.SITE_URL}{path}"
+
+    first = address("/")
+    assert address("/") is first and asked == ["/"]
+    settings.SITE_URL = "https://elsewhere.example"
+    assert address("/") == "https://elsewhere.example/"
+
+
 def test_a_kept_part_has_one_text_for_each_language_and_each_setting(settings):
     part = Template("{% load i18n kept static %}{% kept %}{% static 'a.css' %} {% translate 'Cart' %}{% endkept %}")
     with override("en"):
