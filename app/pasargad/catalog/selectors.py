@@ -28,7 +28,7 @@ __all__ = ["SOLD_OUT", "Availability", "Branch", "ProductDetail", "availability_
 NAVIGATION_KEY = "catalog:tree:2"
 
 
-# Trees are not compared by what they say: what was read once is one object, see `_tree_of`.
+# Neither trees nor products are compared by what they say: what was read once is one object, see `_tree_of`.
 @dataclass(frozen=True, eq=False)
 class Branch:
     """A category with the number of published products in and below it."""
@@ -62,12 +62,11 @@ class VariantRow(NamedTuple):
 
     @property
     def available(self) -> Availability:
-        if self.made_to_order:
-            return Availability(0, flags.is_on("made_to_order"), self.lead_days)
-        return Availability(self.pieces, False, 0)
+        # What is made to order is only read while that is on.
+        return Availability(0, True, self.lead_days) if self.made_to_order else Availability(self.pieces, False, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProductDetail:
     """Everything that a product's own page says of it."""
 
@@ -83,9 +82,9 @@ class ProductDetail:
     rating_count: int
     category: CategoryName
     shape: str
-    variants: list[VariantRow]
-    images: list[Cover]
-    attributes: list[tuple[str, str, str]]
+    variants: tuple[VariantRow, ...]
+    images: tuple[Cover, ...]
+    attributes: tuple[tuple[str, str, str], ...]
 
 
 def category_tree() -> tuple[Branch, ...]:
@@ -189,16 +188,20 @@ def product_detail(slug: str) -> ProductDetail | None:
     with connection.cursor() as cursor:
         cursor.execute(DETAIL, [flags.is_on("made_to_order"), slug])
         row = cursor.fetchone()
-    if row is None:
-        return None
+    return None if row is None else _detail_of(row)
+
+
+@lru_cache(maxsize=500)
+def _detail_of(row: tuple[Any, ...]) -> ProductDetail:
+    """Read a product; the same row gives the same object, as with trees."""
     variants, images, attributes = (json.loads(text) if text else [] for text in row[14:17])
     return ProductDetail(
         *row[:10],
         category=CategoryName(*row[10:13]),
         shape=row[13],
-        variants=[VariantRow(*values[:10], tuple(values[10]), values[11]) for values in variants],
-        images=[Cover(*values) for values in images],
-        attributes=[tuple(values) for values in attributes],
+        variants=tuple(VariantRow(*values[:10], tuple(values[10]), values[11]) for values in variants),
+        images=tuple(Cover(*values) for values in images),
+        attributes=tuple(tuple(values) for values in attributes),
     )
 
 

@@ -337,6 +337,14 @@ def nodes(tree: tuple[Branch, ...]) -> tuple[Node, ...]:
     return _nodes(tree, get_language())
 
 
+def crumbs(way: Iterable[Branch]) -> list[Crumb]:
+    """Show the way from the shop to a category."""
+    return [
+        Crumb(gettext("Shop"), reverse("product_list")),
+        *(Crumb(branch.name, reverse("category", args=[branch.slug])) for branch in way),
+    ]
+
+
 def pairs(options: Any) -> list[tuple[str, str]]:
     """Return options as pairs; what staff wrote in another shape is left out, not an error of the page."""
     if not isinstance(options, list):

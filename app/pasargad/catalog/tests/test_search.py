@@ -208,7 +208,7 @@ def test_attributes_are_facets_and_facts(client):
         value.save()
     product_refresh(product)
     product_refresh(other)
-    facts = dict(client.get(f"/p/{product.slug}/").context["facts"])
+    facts = dict(client.get(f"/p/{product.slug}/").context["shown"].facts)
     assert (facts["Finish"], facts["Height"], facts["Note"]) == ("Matt", "120.5 mm", "Heavy")
     assert names(client, "f-finish=Matt") == ["A"]
     assert names(client, "f-height=120.5 mm") == ["A"]

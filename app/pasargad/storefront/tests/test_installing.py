@@ -11,7 +11,8 @@ from testing.factories import make_product, make_variant
 
 from pasargad.catalog import services
 from pasargad.catalog.demo import catalogue, solid
-from pasargad.storefront.views import catalog, installing
+from pasargad.storefront import products
+from pasargad.storefront.views import installing
 
 SHARED = ["/manifest.webmanifest", "/sw.js", "/offline/"]
 
@@ -73,7 +74,7 @@ def test_the_policy_names_a_bucket_where_the_shape_lies_in_one(client, monkeypat
 
     product = make_variant(product=make_product()).product
     services.shape_set(product=product, content=solid.model(catalogue.load().goods[0]))
-    monkeypatch.setattr(catalog, "default_storage", Storage())
+    monkeypatch.setattr(products, "default_storage", Storage())
     response = client.get(f"/p/{product.slug}/")
     found = re.search(r"connect-src ([^;]*)", response["Content-Security-Policy"])
     assert (found and found.group(1)) == sources

@@ -121,7 +121,7 @@ def test_a_list_sorts_pages_and_filters(client, settings):
 
     assert names("sort=price") == [50, 100, 200, 300]
     assert names("sort=-price&available=1") == [300, 200, 100]
-    assert client.get(f"/p/{gone.product.slug}/").context["selected"].stock.state == "sold_out"
+    assert client.get(f"/p/{gone.product.slug}/").context["shown"].selected.stock.state == "sold_out"
     from dataclasses import replace
 
     settings.SHOP = replace(settings.SHOP, page_size=2)
@@ -172,7 +172,7 @@ def test_the_home_page_shows_nothing_twice(client):
 @pytest.mark.parametrize(("minutes", "shown"), [(45, "45 min"), (540, "9 h"), (545, "9 h 5 min")])
 def test_print_time_has_no_empty_parts(client, minutes, shown):
     variant = make_variant(print_minutes=minutes)
-    facts = dict(client.get(f"/p/{variant.product.slug}/").context["facts"])
+    facts = dict(client.get(f"/p/{variant.product.slug}/").context["shown"].facts)
     assert facts["Print time"] == shown
 
 
@@ -202,7 +202,7 @@ def test_a_product_is_shown_with_its_variant_and_structured_data(client):
     image_add(product=product, content=picture(), alt="A teal lamp")
     answer = client.get(f"/p/{product.slug}/?variant={chosen.sku}")
     text = answer.content.decode()
-    assert answer.context["selected"].sku == "A-2" and "$25.00" in text
+    assert answer.context["shown"].selected.sku == "A-2" and "$25.00" in text
     assert "</script><b>" not in text
     [data] = re.findall(r'<script type="application/ld\+json"[^>]*>(.*?)</script>', text, re.DOTALL)
     graph = json.loads(data)["@graph"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from csp.constants import SELF
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -17,27 +16,24 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from pasargad.catalog import cards, selectors
 from pasargad.catalog.models import Kind
-from pasargad.catalog.selectors import ProductDetail, VariantRow
+from pasargad.catalog.selectors import ProductDetail
 from pasargad.recommendations.selectors import recommended_for
 from pasargad.reviews.selectors import reviews_of
 from pasargad.shipping.selectors import promise_kept
 
-from .. import presenting
+from .. import presenting, products
 from ..caching import shared
 from ..forms import AddToCartForm
-from ..presenting import Crumb
-from ..structured import organization_data, product_data
-from .lists import crumbs, moved
+from ..structured import organization_data
+from .lists import moved
 
 HOME_CARDS = 8
 RELATED_CARDS = 4
 REVIEWS = 5
-TIMES = " \N{MULTIPLICATION SIGN} "
 
 
 class HasSlug(Protocol):
@@ -90,38 +86,25 @@ def product_page(
 def _page(
     request: HttpRequest, product: ProductDetail, *, sku: str, form: AddToCartForm | None = None, status: int = 200
 ) -> HttpResponse:
-    variants = product.variants
-    if not variants:
+    if not product.variants:
         raise Http404
-    chosen = next((variant for variant in variants if variant.sku == sku), None) or first_buyable(variants)
-    shown = tuple(presenting.variant_view(product.slug, variant, variant is chosen) for variant in variants)
-    pictures = tuple(view for image in product.images if (view := presenting.picture(image)))
     others = recommended_for(product.id, count=RELATED_CARDS)
     related = others.similar or selectors.cards_related(product.id, product.category.id, RELATED_CARDS)
     tree = selectors.category_tree()
-    way = crumbs(selectors.branch_path(tree, product.category.slug))
-    trail = (*way, Crumb(product.name, presenting.product_url(product.slug)))
-    context: dict[str, Any] = {
+    shown = products.shown(product, sku, selectors.branch_path(tree, product.category.slug))
+    context = {
         "product": product,
+        "shown": shown,
         "navigation": presenting.nodes(tree),
-        "images": pictures,
-        "variants": shown,
-        "selected": next(view for view in shown if view.selected),
-        "sold_out": not any(view.stock.buyable for view in shown),
         "form": form or SimpleLazyObject(AddToCartForm),
         "problems": render_to_string("storefront/parts/refused.html", {"form": form}) if form else "",
         "quantity_field": _field(form) if form else _empty_field(settings.SHOP.cart_max_quantity, get_language()),
-        "breadcrumbs": trail,
         "together": [presenting.card(row) for row in others.together],
         "related": [presenting.card(row) for row in related],
         "reviews": presenting.reviews(reviews_of(product.id, count=REVIEWS)) if product.rating_count else (),
-        "rating": presenting.rating(product.rating_sum, product.rating_count),
-        "shape_url": default_storage.url(product.shape) if product.shape else "",
-        "facts": facts_of(product, chosen),
-        "structured_data": product_data(product, shown, pictures, trail),
     }
     response = render(request, "storefront/product.html", context, status=status)
-    if origin := _origin(str(context["shape_url"])):
+    if origin := _origin(shown.shape_url):
         # The viewer fetches the shape; where uploads lie in a bucket, that is another origin than ours.
         response._csp_update = {"connect-src": [SELF, origin]}  # type: ignore[attr-defined]
     return response
@@ -141,31 +124,3 @@ def _field(form: AddToCartForm) -> SafeString:
 def _empty_field(most: int, language: str | None) -> SafeString:
     """Return the field as it mostly is: rendering it costs as much as a query."""
     return _field(AddToCartForm())
-
-
-def first_buyable(variants: list[VariantRow]) -> VariantRow:
-    """Return the variant that a page shows unless another is asked for."""
-    usable = (variant for variant in variants if variant.made_to_order or variant.pieces > 0)
-    return next(usable, variants[0])
-
-
-def facts_of(product: ProductDetail, variant: VariantRow) -> tuple[tuple[str, str], ...]:
-    """Return what can be said of a variant, in the order of pages."""
-    facts = [(_("Material"), product.material)]
-    if all(variant.sides_mm):
-        facts.append((_("Size"), _("%(sides)s mm") % {"sides": TIMES.join(map(str, variant.sides_mm))}))
-    if variant.weight_grams:
-        facts.append((_("Weight"), _("%(number)d g") % {"number": variant.weight_grams}))
-    if variant.print_minutes:
-        facts.append((_("Print time"), _duration(variant.print_minutes)))
-    facts += [(name, value) for name, value, sku in product.attributes if sku in ("", variant.sku)]
-    facts.append((_("Article"), variant.sku))
-    return tuple((label, value) for label, value in facts if value)
-
-
-def _duration(minutes: int) -> str:
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return _("%(minutes)d min") % {"minutes": rest}
-    text = _("%(hours)d h %(minutes)d min") if rest else _("%(hours)d h")
-    return text % {"hours": hours, "minutes": rest}

@@ -18,7 +18,7 @@ from pasargad.catalog.selectors import ProductDetail
 from .. import presenting
 from ..caching import shared
 from ..presenting import Choice
-from .catalog import facts_of, first_buyable
+from ..products import facts_of, first_buyable
 
 MOST_COMPARED = 4
 MOST_SEEN = 6

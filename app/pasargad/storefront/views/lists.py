@@ -23,7 +23,7 @@ from .. import facets, presenting
 from ..caching import shared
 from ..limits import limited
 from ..paging import Parameters, address, paginate
-from ..presenting import Choice, Crumb
+from ..presenting import Choice
 from ..structured import as_script, breadcrumb_list
 
 SORT_LABELS = {
@@ -110,14 +110,15 @@ def _list(request: HttpRequest, category: Category | None) -> HttpResponse:
     rows, more = _rows(wanted, counts, asked, size, nothing=bool(asked.query and not words))
     tree = selectors.category_tree()
     way = selectors.branch_path(tree, category.slug) if category else []
+    trail = presenting.crumbs(way) if category else []
     below = way[-1].children if way else (() if category else tree)
     parameters = asked.parameters
     total = max(counts.total, (asked.page - 1) * size + len(rows) + more) if rows else 0
     context: dict[str, Any] = {
         "title": _title(category, asked.query),
         "category": category,
-        "breadcrumbs": crumbs(way) if category else [],
-        "structured_data": as_script([breadcrumb_list(crumbs(way))]) if category else "",
+        "breadcrumbs": trail,
+        "structured_data": as_script([breadcrumb_list(trail)]) if category else "",
         "navigation": presenting.nodes(tree),
         "categories": presenting.nodes(below),
         "cards": [presenting.card(row) for row in rows],
@@ -205,10 +206,3 @@ def _kinds(tree: tuple[selectors.Branch, ...], counts: listing.Counts, asked: As
         for branch in tree
         if (found := number(branch))
     )
-
-
-def crumbs(way: list[selectors.Branch]) -> list[Crumb]:
-    return [
-        Crumb(_("Shop"), reverse("product_list")),
-        *(Crumb(branch.name, reverse("category", args=[branch.slug])) for branch in way),
-    ]

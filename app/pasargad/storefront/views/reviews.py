@@ -26,7 +26,7 @@ from ..limits import limited
 from ..links import order_of_link
 from ..presenting import Crumb
 from ..review_forms import ReviewForm
-from .lists import crumbs, moved
+from .lists import moved
 
 PAGE_SIZE = 20
 NUMBER = re.compile(r"[1-9][0-9]{0,3}")
@@ -50,7 +50,7 @@ def reviews(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404
     path = reverse("reviews", args=[slug])
     tree = selectors.category_tree()
-    way = crumbs(selectors.branch_path(tree, product.category.slug))
+    way = presenting.crumbs(selectors.branch_path(tree, product.category.slug))
     context = {
         "product": product,
         "navigation": presenting.nodes(tree),
