@@ -33,8 +33,9 @@ ENV, GENERATION = "lab", "g1"
 RIGHTS = """
 CREATE ROLE pasargad_backup LOGIN BYPASSRLS IN ROLE pg_read_all_data, pg_monitor;
 GRANT EXECUTE ON FUNCTION pg_switch_wal(), pg_create_restore_point(text) TO pasargad_backup;
-CREATE SCHEMA pasargad_ops;
+CREATE SCHEMA pasargad_ops AUTHORIZATION pasargad_backup;
 CREATE TABLE pasargad_ops.heartbeat (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp());
+ALTER TABLE pasargad_ops.heartbeat OWNER TO pasargad_backup;
 INSERT INTO pasargad_ops.heartbeat DEFAULT VALUES;
 CREATE TABLE orders (id int PRIMARY KEY, note text);
 INSERT INTO orders SELECT g, md5(g::text) FROM generate_series(1, 500) g;

@@ -37,11 +37,11 @@ FILL = {
           jsonb_build_object('street', phrase(3, g), 'zip', lpad((g % 99999)::text, 5, '0'), 'city', phrase(1, g))
           FROM generate_series({first}, {last}) g""",
     "purchase": """
-        INSERT INTO purchase SELECT g, 1 + abs(hashint8(g)) % {customer}, md5('t' || g)::uuid,
+        INSERT INTO purchase SELECT g, 1 + abs(hashint8(g)::bigint) % {customer}, md5('t' || g)::uuid,
           '2024-01-01'::timestamptz + g * interval '20 sec', 500 + (g * 31) % 20000,
           (ARRAY['paid','shipped','delivered','cancelled'])[1 + g % 4] FROM generate_series({first}, {last}) g""",
     "line": """
-        INSERT INTO line SELECT g, 1 + g * {purchase} / ({line} + 1), 1 + abs(hashint8(g)) % {product}, 1 + g % 4,
+        INSERT INTO line SELECT g, 1 + g::bigint * {purchase} / ({line} + 1), 1 + abs(hashint8(g)::bigint) % {product}, 1 + g % 4,
           100 + (g * 37) % 9000, CASE WHEN g % 5 = 0 THEN phrase(6, g) END FROM generate_series({first}, {last}) g""",
 }
 AFTER = """
