@@ -15,7 +15,20 @@ options:
     description: What to do.
     type: str
     required: true
-    choices: [prepare, clusters, status, sets, logical, physical, verify, drill, restore, retain, rescue, notify]
+    choices:
+      - prepare
+      - clusters
+      - status
+      - sets
+      - logical
+      - physical
+      - verify
+      - drill
+      - restore
+      - uploads
+      - retain
+      - rescue
+      - notify
   kind:
     description: Of a set V(auto), V(full), V(diff) or V(incr); of a drill V(physical), V(logical) or V(canary).
     type: str
@@ -134,6 +147,7 @@ def argument_spec() -> dict[str, dict[str, object]]:
         "verify",
         "drill",
         "restore",
+        "uploads",
         "retain",
         "rescue",
         "notify",
@@ -159,6 +173,7 @@ def words(wanted: dict[str, Any], *, dry_run: bool) -> list[str]:
         "physical": ["kind", "slot"],
         "verify": ["level", "share"],
         "drill": ["at", "seq"],
+        "uploads": ["seq"],
         "restore": ["at", "seq", "database", "system_id", "confirm"],
         "rescue": ["at"],
     }.get(operation, [])

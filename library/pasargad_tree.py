@@ -18,6 +18,14 @@ options:
     description: Text by file name; names have no slash.
     type: dict
     required: true
+  mode:
+    description: Mode of the files.
+    type: str
+    default: "0644"
+  pattern:
+    description: Only files whose names fit it are removed when they are not named; what is named has to fit it.
+    type: str
+    default: "*"
 author:
   - Pasargad Prints developers
 """
@@ -47,14 +55,20 @@ from ansible.module_utils.pasargad_ops.tree import TreeRequest, keep_tree
 
 def argument_spec() -> dict[str, dict[str, object]]:
     """The module's parameters; DOCUMENTATION describes them."""
-    return {"directory": {"type": "path", "required": True}, "files": {"type": "dict", "required": True}}
+    return {
+        "directory": {"type": "path", "required": True},
+        "files": {"type": "dict", "required": True},
+        "mode": {"type": "str", "default": "0644"},
+        "pattern": {"type": "str", "default": "*"},
+    }
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
-        outcome = keep_tree(TreeRequest(**module.params), dry_run=module.check_mode)
+        request = TreeRequest(**{**module.params, "mode": int(module.params["mode"], 8)})
+        outcome = keep_tree(request, dry_run=module.check_mode)
     except OperationError as error:
         module.fail_json(msg=error.message, hint=error.hint)
     names = "".join(f"{name}\n" for name in [*outcome.details["written"], *outcome.details["removed"]])

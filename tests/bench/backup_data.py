@@ -11,11 +11,19 @@ WORDS = (
     "and without from our workshop made to order within two days in any colour you like sanded by hand"
 )
 SCHEMA = """
-CREATE TABLE words (n int PRIMARY KEY, word text);
-INSERT INTO words SELECT row_number() OVER () - 1, word FROM regexp_split_to_table('{words}', ' ') word;
-CREATE FUNCTION phrase(length int, seed bigint) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT string_agg(word, ' ' ORDER BY i) FROM generate_series(1, length) i
-  JOIN words ON n = abs(hashint8extended(i, seed)) % (SELECT count(*) FROM words) $$;
+CREATE FUNCTION phrase(length int, seed bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  words text[] := ARRAY[{words}];
+  said text := '';
+  number bigint;
+BEGIN
+  FOR i IN 1..length LOOP
+    number := abs(hashint8extended(i, seed));
+    said := said || words[1 + number % array_length(words, 1)]
+      || CASE WHEN i % 4 = 0 THEN (number % 100000)::text || ' ' ELSE ' ' END;
+  END LOOP;
+  RETURN said;
+END $$;
 CREATE TABLE product (id bigint PRIMARY KEY, sku text UNIQUE, name text, about text, details jsonb, price int,
   made timestamptz);
 CREATE TABLE customer (id bigint PRIMARY KEY, email text UNIQUE, name text, address jsonb);
@@ -25,7 +33,7 @@ CREATE TABLE line (id bigint PRIMARY KEY, purchase bigint REFERENCES purchase, p
   pieces int, price int, note text);
 """
 # Rows of each table for one part in a thousand of a gigabyte.
-ROWS = {"product": 180, "customer": 250, "purchase": 900, "line": 2200}
+ROWS = {"product": 350, "customer": 400, "purchase": 1400, "line": 3500}
 FILL = {
     "product": """
         INSERT INTO product SELECT g, 'P-' || lpad(g::text, 9, '0'), phrase(4, g), phrase(90, g),
@@ -41,8 +49,9 @@ FILL = {
           '2024-01-01'::timestamptz + g * interval '20 sec', 500 + (g * 31) % 20000,
           (ARRAY['paid','shipped','delivered','cancelled'])[1 + g % 4] FROM generate_series({first}, {last}) g""",
     "line": """
-        INSERT INTO line SELECT g, 1 + g::bigint * {purchase} / ({line} + 1), 1 + abs(hashint8(g)::bigint) % {product}, 1 + g % 4,
-          100 + (g * 37) % 9000, CASE WHEN g % 5 = 0 THEN phrase(6, g) END FROM generate_series({first}, {last}) g""",
+        INSERT INTO line SELECT g, 1 + g::bigint * {purchase} / ({line} + 1),
+          1 + abs(hashint8(g)::bigint) % {product}, 1 + g % 4, 100 + (g * 37) % 9000,
+          CASE WHEN g % 5 = 0 THEN phrase(6, g) END FROM generate_series({first}, {last}) g""",
 }
 AFTER = """
 CREATE INDEX ON purchase (customer, placed);
@@ -57,9 +66,8 @@ CHECKPOINT;
 def fill(sql: Callable[[str], str], megabytes: int) -> int:
     """Create the tables with about so many megabytes, indexes included; return the rows. The same every time."""
     counts = {name: per * megabytes for name, per in ROWS.items()}
-    for statement in SCHEMA.format(words=WORDS).split(";\n"):
-        if statement.strip():
-            sql(statement)
+    words = ",".join(f"'{word}'" for word in WORDS.split())
+    sql(SCHEMA.format(words=words))
     for name, count in counts.items():
         sql(FILL[name].format(first=1, last=count, **counts))
     for statement in AFTER.strip().split(";\n"):

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.backup.jobs_rig import Host, host
+from tests.backup.pgbackrest_rig import until
 from tests.backup.rig import keys
 from tests.bench.backup_data import fill
 from tests.services import postgres_programs
@@ -34,6 +35,7 @@ from tests.shop import machine
 PASSPHRASE = "a passphrase of the benchmark"
 TICKS = os.sysconf("SC_CLK_TCK")
 EVERY_SECONDS = 0.05
+WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
 LOGICAL = (
     "from pasargad_ops.backup.logical import LogicalRequest, backup_logical\n"
     "backup_logical(context, LogicalRequest(slot={slot!r}))\n"
@@ -255,6 +257,8 @@ def main() -> int:
         }
         begun = time.monotonic()
         rows = fill(made.rig.sql, options.megabytes)
+        # What the filling wrote has left before anything is measured.
+        until(lambda: made.rig.sql(WAITING) == "0", seconds=600)
         size = int(made.rig.sql("SELECT pg_database_size('postgres')"))
         print(f"{rows:,} rows, {size / 1e6:,.0f} MB, made in {time.monotonic() - begun:.0f} s", flush=True)
         rounds = [one_round(made, scratch, number) for number in range(1, options.rounds + 1)]

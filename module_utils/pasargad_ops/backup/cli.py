@@ -69,6 +69,13 @@ def _restore(context: Context, options: argparse.Namespace) -> Outcome:
     return restore(context, request, dry_run=options.dry_run)
 
 
+def _uploads(context: Context, options: argparse.Namespace) -> Outcome:
+    from .uploads import UploadsRequest, bring_uploads
+
+    request = UploadsRequest(seq=options.seq, identity=options.identity)
+    return bring_uploads(context, request, dry_run=options.dry_run)
+
+
 def _settle(context: Context, _: argparse.Namespace) -> Outcome:
     from .restore import settle_swap
 
@@ -168,6 +175,9 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("--identity", type=Path)
     restored.add_argument("--system-id", default="", help="the cluster whose sets are restored, on a new host")
     restored.add_argument("--confirm", default="", help="the word that the plan names")
+    uploaded = verb("uploads", _uploads, "bring the uploads of a logical set back to where there are none")
+    uploaded.add_argument("--seq", type=int, default=0)
+    uploaded.add_argument("--identity", type=Path)
     verb("settle", _settle, "finish or undo a restore that was cut off (called at boot)")
     retained = verb("retain", _retain, "take away sets that are no longer kept")
     retained.add_argument("--force", action="store_true", help="also when it is an unusual amount")
