@@ -16,7 +16,7 @@ import pytest
 from pasargad_ops.backup import archiver, clocks
 from pasargad_ops.backup.chain import MANIFEST, Entry
 from pasargad_ops.backup.errors import BackupError, Code
-from pasargad_ops.backup.objects import Upload
+from pasargad_ops.backup.objects import Stored, Upload
 from pasargad_ops.backup.objects_dir import RETAIN, DirectoryObjects
 from pasargad_ops.backup.physical import PhysicalRequest, backup_physical
 from pasargad_ops.backup.proofs import Proof, load_proofs
@@ -214,6 +214,19 @@ def test_what_is_whole_ends_with_0(copy: Host, identity: Keys) -> None:
     assert sum(1 for path in copy.storage.rglob("*")) == before
 
 
+def test_thousands_of_physical_files_are_seen_by_one_listing(copy: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    head = DirectoryObjects.head
+
+    def noted(self: DirectoryObjects, key: str) -> Stored | None:
+        asked.append(key)
+        return head(self, key)
+
+    monkeypatch.setattr(DirectoryObjects, "head", noted)
+    assert verify(copy.context, VerifyRequest(0)).details["sets"] == 4
+    assert any("/logical/" in key for key in asked) and not any("/physical/" in key for key in asked)
+
+
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_found_and_told(copy: Host, name: str) -> None:
     damage, level, code, words = DAMAGES[name]
@@ -223,6 +236,9 @@ def test_damage_is_found_and_told(copy: Host, name: str) -> None:
         verify(copy.context, VerifyRequest(level - 1))
     error = found(copy, level, code, words)
     assert all(each["hint"] for each in error.details["findings"])
+    if name == "wrong passphrase":
+        # Where nothing can be deciphered, everything else would only say so in other words.
+        assert len(error.details["findings"]) == 1
     if code == Code.WAL_GAP:
         assert copy.metric("verify", "wal_gap_segments") == 1
     assert copy.metric("verify", "chain_ok") == (name not in IN_THE_CHAIN)
