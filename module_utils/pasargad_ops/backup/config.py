@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from .retention import Policy
 
 CONFIG_FILE = Path("/etc/pasargad/backup/backup.json")
 CONVERGE = "run deploy.yml -e pasargad_converge=full"
+# Longer than this no bound makes sense, and a timedelta could not hold it.
+LONGEST_SECONDS = 100 * 366 * 86400
+KINDS = {str: "text", int: "whole number", bool: "true or false"}
 MEND = "mend roles/backup/templates/backup.json.j2 or the variable it takes this from, then " + CONVERGE
 
 
@@ -111,11 +114,11 @@ class BackupConfig:
     file: Path = CONFIG_FILE
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> BackupConfig:
+    def from_mapping(cls, values: Any) -> BackupConfig:
         """Build a config, refusing names it does not know, missing ones and values of another kind (CONFIG)."""
         config: BackupConfig = build(cls, values, "")
-        if not config.trusted_keys:
-            raise BackupError(Code.CONFIG, "trusted_keys names no public key", hint=MEND)
+        if wrong := problems(config):
+            raise BackupError(Code.CONFIG, "; ".join(wrong), hint=MEND)
         return config
 
     @classmethod
@@ -125,7 +128,7 @@ class BackupConfig:
             values = read_json(path)
         except (ValueError, OSError) as error:
             raise BackupError(Code.CONFIG, f"{path} cannot be read: {error}", hint=CONVERGE) from error
-        if not isinstance(values, dict):
+        if values is None and not path.exists():
             raise BackupError(Code.CONFIG, f"{path} does not exist: this host makes no backups", hint=CONVERGE)
         return dataclasses.replace(cls.from_mapping(values), file=path)
 
@@ -143,6 +146,28 @@ class BackupConfig:
         return self.state_dir / "proofs.json"
 
 
+def problems(config: BackupConfig) -> list[str]:
+    """Return in words what no host can work with though each value is of its kind; empty when all is well."""
+    policy, bounds, mail = config.policy, config.bounds, config.mail
+    checks = {
+        "trusted_keys names no public key": bool(config.trusted_keys),
+        f"cluster.port is {config.cluster.port}, no port": 0 < config.cluster.port < 65536,
+        # A set counts as good once its bytes were read; without that, the last good one could go.
+        f"policy.good_level is {policy.good_level}, no level from 1 to 4": 1 <= policy.good_level <= 4,
+        f"policy.most_percent is {policy.most_percent}, no share from 1 to 100": 1 <= policy.most_percent <= 100,
+        "mail.recipients are set, but no mail.host or mail.sender": not mail.recipients
+        or bool(mail.host and mail.sender),
+    }
+    least: list[tuple[str, float, int]] = [
+        *((f"policy.{name}", getattr(policy, name), 1) for name in ("days", "minimum")),
+        *((f"policy.{name}", getattr(policy, name), 0) for name in ("weekly", "monthly", "drilled")),
+        *((f"policy.{name}", getattr(policy, name).total_seconds(), 1) for name in ("verified_within", "skew")),
+        *((f"bounds.{each.name}", getattr(bounds, each.name), 1) for each in dataclasses.fields(bounds)),
+    ]
+    wrong = [words for words, fine in checks.items() if not fine]
+    return wrong + [f"{name} is {value:g}, less than {bound}" for name, value, bound in least if value < bound]
+
+
 def build(kind: Any, value: Any, where: str) -> Any:
     """Turn plain JSON values into `kind`, a dataclass or what its fields are made of; raises CONFIG with the place."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
@@ -154,12 +179,14 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _build_fields(kind, value, where)
     if kind is Path:
-        _want(isinstance(value, str) and value.startswith("/"), value, "absolute path", where)
+        # Not told: who mistakes a secret's file for the secret must not find it in the journal.
+        _want(isinstance(value, str) and value.startswith("/"), (), "absolute path", where)
         return Path(value)
     if hasattr(kind, "total_seconds"):
-        _want(isinstance(value, int | float) and not isinstance(value, bool), value, "number of seconds", where)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        _want(number and abs(value) < LONGEST_SECONDS, value, "number of seconds", where)
         return kind(seconds=value)
-    _want(type(value) is kind, value, kind.__name__, where)
+    _want(type(value) is kind, value, KINDS.get(kind, kind.__name__), where)
     return value
 
 
@@ -174,7 +201,8 @@ def _build_fields(kind: Any, value: Any, where: str) -> Any:
         return kind(**built)
     except TypeError:
         needed = [each.name for each in dataclasses.fields(kind) if _has_no_default(each) and each.name not in built]
-        raise BackupError(Code.CONFIG, f"setting missing: {before}{', '.join(needed)}", hint=MEND) from None
+        names = ", ".join(before + name for name in needed)
+        raise BackupError(Code.CONFIG, f"setting missing: {names}", hint=MEND) from None
 
 
 def _has_no_default(each: Any) -> bool:
@@ -183,4 +211,5 @@ def _has_no_default(each: Any) -> bool:
 
 def _want(fine: bool, value: Any, wanted: str, where: str) -> None:
     if not fine:
-        raise BackupError(Code.CONFIG, f"{where} is {value!r}, no {wanted}", hint=MEND)
+        told = f"{value!r}, " if isinstance(value, str | int | float | None) else ""
+        raise BackupError(Code.CONFIG, f"{where} is {told}no {wanted}", hint=MEND)
