@@ -32,6 +32,12 @@ class Proof:
     flaw: str = ""
     flaw_level: int = 0
 
+    def __post_init__(self) -> None:
+        kinds = {"level": int, "at": int | float, "drilled_at": int | float, "flaw": str, "flaw_level": int}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(name)
+
 
 def load_proofs(path: Path) -> dict[str, Proof]:
     """Return what is known, by run id; a file that cannot be read proves nothing."""
@@ -57,7 +63,8 @@ def note_proof(path: Path, run_id: str, *, at: float, level: int, flaw: str = ""
             after = Proof(0, at, before.drilled_at, *(known_flaw if stays else (flaw, level)))
         else:
             drilled_at = at if drilled else before.drilled_at
-            reached = before.level if stays else max(level, before.level)
+            # What people take back is no check that was passed.
+            reached = before.level if stays or level == FOR_PEOPLE else max(level, before.level)
             after = Proof(reached, at, drilled_at, *known_flaw)
         write_json(path, {name: dataclasses.asdict(one) for name, one in {**known, run_id: after}.items()}, mode=MODE)
     return after
