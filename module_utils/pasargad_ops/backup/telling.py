@@ -17,8 +17,6 @@ from .errors import BackupError, Code
 from .notices import FAILURE, SUCCESS, Notice, notice_put
 
 HISTORY_BYTES, HISTORY_LINES = 1 << 20, 1000
-# These end a job without anybody having to act.
-QUIET = (Code.DONE, Code.CLAIMED)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def tell(places: Places, ending: Ending, *, now: float | None = None) -> list[st
     for act in (_journal, _remember, _measure, _notify):
         try:
             act(places, ending, moment)
-        except (OSError, ValueError, TypeError, BackupError) as error:
+        except Exception as error:
             words = error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
             troubles.append(mask(f"{act.__name__.lstrip('_')}: {words}"))
     return troubles
@@ -124,18 +122,25 @@ def _measure(places: Places, ending: Ending, moment: float) -> None:
             "labels": sample.labels,
         }
     about["samples"] = list(kept.values())
-    write_json(path, about)
-    write_atomically(
-        places.metrics_dir / f"backup_{ending.job}.prom", exposition(ending.job, about).encode(), mode=0o644
-    )
+    try:
+        write_json(path, about)
+    finally:
+        # A full disk below one of the two must not silence the other.
+        text = exposition(ending.job, about)
+        write_atomically(places.metrics_dir / f"backup_{ending.job}.prom", text.encode(), mode=0o644)
 
 
 def _about(path: Path) -> dict[str, Any]:
     try:
-        return dict(read_json(path) or {})
-    except (ValueError, TypeError):
+        about = dict(read_json(path) or {})
+        for sample in about.get("samples", []):
+            Sample(sample["name"], sample["words"], float(sample["value"]), dict(sample["labels"]))
+        for key, _, _ in COMMON:
+            float(about.get(key, 0))
+    except (ValueError, TypeError, KeyError, OSError):
         # What a crash or a hand has damaged is measured anew.
         return {}
+    return about
 
 
 COMMON = (
@@ -180,9 +185,13 @@ def _notify(places: Places, ending: Ending, moment: float) -> None:
 
 
 def last_endings(places: Places, jobs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return how each job last ended on this host; jobs that never ran are absent."""
+    """Return how each job last ended on this host; jobs that never ran are absent.
+
+    A run that left the work to another one (CLAIMED) tells nothing when there is an ending that does.
+    """
     found: dict[str, dict[str, Any]] = {}
     for line in read_lines(places.history):
-        if line.get("job") in jobs:
-            found[line["job"]] = line
+        job = str(line.get("job")) if isinstance(line, dict) else ""
+        if job in jobs and (line.get("code") != Code.CLAIMED or job not in found):
+            found[job] = line
     return found
