@@ -31,9 +31,7 @@ def is_held(path: Path) -> bool:
 
 
 def holder(path: Path) -> dict[str, Any]:
-    """Return what the last exclusive holder wrote about itself: `pid`, `doing`, `since`; empty when it wrote
-    nothing.
-    """
+    """Return what the exclusive holder wrote about itself: `pid`, `doing`, `since`; empty when it wrote nothing."""
     try:
         return dict(json.loads(path.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -47,6 +45,7 @@ def held(path: Path, *, wait_seconds: float = 10.0, shared: bool = False, doing:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    said = False
     try:
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -60,14 +59,19 @@ def held(path: Path, *, wait_seconds: float = 10.0, shared: bool = False, doing:
         if doing:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "doing": doing, "since": time.time()}).encode(), 0)
+            said = True
         yield
     finally:
+        # What it did is over; who holds the lock together with others next writes nothing, and must not pass for it.
+        if said:
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 
 def _refusal(path: Path) -> Locked:
     about = holder(path)
-    if not about:
+    if not about or not Path(f"/proc/{about['pid']}").exists():
+        # Nobody, or one that was killed: then others hold it together, and do not say who they are.
         return Locked(f"another operation holds {path}", hint="pasargad-ops status", details={"lock": {}})
     return Locked(
         f"{about['doing']} is still at work on this host (process {about['pid']}, "
