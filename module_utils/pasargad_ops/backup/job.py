@@ -17,12 +17,14 @@ from types import FrameType
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 
 from ..lock import held
 from ..masking import mask
 from ..outcome import Locked, OperationError, Outcome
 from . import claims
 from .claims import Claim
+from .config import CONVERGE
 from .context import Context
 from .errors import BackupError, Code
 from .manifest import new_run_id
@@ -106,15 +108,16 @@ def run_job(
     """
     work = Work(context, job, new_run_id(datetime.now(UTC)), datetime.now(UTC))
     begun = time.monotonic()
+    signals: list[int] = []
     try:
-        with _ended_by_signals(), _turn(context, job):
+        with _ended_by_signals(signals), _turn(context, job):
             _claim(work, finished)
             done = body(work)
             _finish(work, Code.DONE)
     except BaseException as error:
-        failure = as_failure(error)
-        with contextlib.suppress(BackupError):
-            _finish(work, failure.code)
+        # A signal reaches the job's programs too, and what the body makes of their death is not the reason.
+        failure = as_failure(SystemExit() if signals else error)
+        _finish(work, failure.code)
         _tell(work, failure.code, failure.message, begun, hint=failure.hint, details=failure.details)
         raise failure from error
     _tell(work, Code.DONE, done.summary, begun, done=done)
@@ -130,13 +133,20 @@ def as_failure(error: BaseException) -> BackupError:
     if isinstance(error, OperationError):
         return BackupError(Code.BROKEN, error.message, hint=error.hint, details=error.details)
     if isinstance(error, SystemExit | KeyboardInterrupt):
-        return BackupError(Code.INTERRUPTED, "it was ended by a signal", hint="run it again; nothing was committed")
+        hint = "run it again: what was committed stands, and is not done twice"
+        return BackupError(Code.INTERRUPTED, "it was ended by a signal", hint=hint)
     words = mask(" ".join(str(error).split()))
+    if isinstance(error, psycopg2.errors.DiskFull):
+        return BackupError(Code.NO_SPACE, words, hint="free space where the database lies: df -h; du -xh -d2 / | tail")
+    if isinstance(error, psycopg2.errors.InsufficientPrivilege):
+        return BackupError(Code.CONFIG, words, hint=f"let the roles grant what the jobs need: {CONVERGE}")
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return BackupError(Code.DATABASE_UNREACHABLE, words, hint="systemctl status postgresql, then run it again")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" ({error.filename})" if error.filename else ""
         return BackupError(Code.NO_SPACE, f"no space is left{where}", hint="df -h; du -xh -d2 / | sort -h | tail")
+    if isinstance(error, PermissionError):
+        return BackupError(Code.CONFIG, words, hint="run it as root (sudo), or look who owns it (namei -l)")
     return BackupError(
         Code.BROKEN,
         f"{type(error).__name__}: {words}",
@@ -173,16 +183,25 @@ def _claim(work: Work, finished: Callable[[], bool]) -> None:
 
 
 def _finish(work: Work, code: Code) -> None:
+    """Say how the claim ended. Where that cannot be said, the work stands all the same, and the claim ends by itself."""
     if work.claim is not None:
-        claims.finish(work.context.objects, work.claim, code)
+        try:
+            claims.finish(work.context.objects, work.claim, code)
+        except BackupError as error:
+            work.say(f"the end of its claim could not be told: {error.message}")
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as an exception does, so that programs and uploads are cleared away."""
+def _ended_by_signals(received: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the body as an exception does, so that programs and uploads are cleared away.
+
+    Only the first one does: a second must not cut off the clearing.
+    """
 
     def end(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        received.append(number)
+        if len(received) == 1:
+            raise SystemExit(128 + number)
 
     try:
         before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
