@@ -183,7 +183,7 @@ def _claim(work: Work, finished: Callable[[], bool]) -> None:
 
 
 def _finish(work: Work, code: Code) -> None:
-    """Say how the claim ended. Where that cannot be said, the work stands all the same, and the claim ends by itself."""
+    """Say how the claim ended; where that cannot be said the work stands, and the claim ends by its bound."""
     if work.claim is not None:
         try:
             claims.finish(work.context.objects, work.claim, code)

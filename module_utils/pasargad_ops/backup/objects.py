@@ -133,8 +133,15 @@ class Objects(Protocol):
         """Make an object unseen: a delete marker, or deletion where there are no versions; absent is fine."""
         ...
 
-    def bring_back(self, key: str, version: str) -> None:
-        """Make an older version the current one again, by a copy; raises CONFIG where there are no versions."""
+    def markers(self, prefix: str) -> Iterator[Stored]:
+        """Yield when objects were hidden, also those that came back; none where there are no versions."""
+        ...
+
+    def bring_back(self, key: str, version: str) -> Stored:
+        """Make an older version the current one again, by a copy; return the copy.
+
+        Raises NotThere for a version that is gone, CONFIG where there are no versions.
+        """
         ...
 
     def uploads(self, prefix: str) -> Iterator[Upload]:

@@ -172,11 +172,16 @@ class DirectoryObjects:
             sync_directory(path.parent)
             self._tidy(path.parent)
 
-    def bring_back(self, key: str, version: str) -> None:
+    def markers(self, prefix: str) -> Iterator[Stored]:
+        """Yield nothing: in a directory, what is hidden is gone."""
+        check_prefix(prefix)
+        return iter(())
+
+    def bring_back(self, key: str, version: str) -> Stored:
         """Raise CONFIG: a directory has one version of each object."""
         raise BackupError(
             Code.CONFIG,
-            f"{self._path(key)} has no older version",
+            f"{self._path(key)} has no older version: this storage keeps no versions",
             hint="restore the directory from where it is copied to",
         )
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
@@ -31,6 +32,7 @@ T = TypeVar("T")
 PATIENCE = Patience()
 # S3 copies no more in one request.
 LARGEST_COPY_BYTES = 5 << 30
+COPY_PART_BYTES = 1 << 30
 
 
 class S3Objects:
@@ -170,17 +172,36 @@ class S3Objects:
         """Make an object unseen: a delete marker, or deletion where there are no versions; absent is fine."""
         self._ask(f"delete {self._where(key)}", lambda: self._client.delete_object(**self._named(key)))
 
-    def bring_back(self, key: str, version: str) -> None:
-        """Make an older version the current one again, by a copy within S3."""
-        where, named = self._where(key, version), self._named(key, version)
-        old = self._ask(f"look at {where}", lambda: self._client.head_object(**named))
-        asked = {**self._named(key), "CopySource": named}
+    def markers(self, prefix: str) -> Iterator[Stored]:
+        """Yield the delete markers, also those over which something was written again."""
+        markers = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
+        for page in self._pages("list_object_versions", prefix, markers):
+            for found in page.get("DeleteMarkers", []):
+                yield self._listed({**found, "Size": 0}, found["VersionId"])
+
+    def bring_back(self, key: str, version: str) -> Stored:
+        """Make an older version the current one again, by a copy within S3: no byte passes this host."""
+        doing, named = f"bring back {self._where(key, version)}", self._named(key, version)
+        old = self._ask(doing, lambda: self._client.head_object(**named))
+        until = old.get("ObjectLockRetainUntilDate")
+        until = until if until is not None and until > self.now() else None
+        asked = self._named(key)
         if old["ContentLength"] <= LARGEST_COPY_BYTES:
-            self._ask(f"bring back {where}", lambda: self._client.copy_object(**asked))
-            return
-        # In parts, which would come without what is known of the whole.
-        extra = {"Metadata": old.get("Metadata", {})}
-        self._ask(f"bring back {where}", lambda: self._client.copy(**asked, ExtraArgs=extra))
+            made = self._ask(doing, lambda: self._client.copy_object(**asked, CopySource=named)).get("VersionId", "")
+        else:
+            tags = self._ask(doing, lambda: self._client.get_object_tagging(**named))["TagSet"]
+            asked |= {"Metadata": old.get("Metadata", {}), "Tagging": urlencode({t["Key"]: t["Value"] for t in tags})}
+            made = self._copy_in_parts(doing, key, named, asked, old["ContentLength"])
+        # What was brought back carries the mark of who wrote it first.
+        told = old.get("Metadata", {})
+        found = self._confirm(key, told.get(MARK), old["ContentLength"], told.get(SUM, ""), until)
+        if found.version != made:
+            raise BackupError(
+                Code.INTEGRITY,
+                f"somebody wrote {self._where(key)} while it was brought back",
+                hint="change the key that writes into this bucket, then run it again",
+            )
+        return found
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         """Yield uploads that were begun and not ended, also those under way."""
@@ -209,6 +230,20 @@ class S3Objects:
                 hint="let the proxy before it pass the Date header",
             ) from None
 
+    def _copy_in_parts(self, doing: str, key: str, source: Call, asked: Call, size: int) -> str:
+        upload = str(self._ask(doing, lambda: self._client.create_multipart_upload(**asked))["UploadId"])
+        try:
+            sent = []
+            for number, start in enumerate(range(0, size, COPY_PART_BYTES), 1):
+                part = {**self._named(key), "UploadId": upload, "PartNumber": number, "CopySource": source}
+                part["CopySourceRange"] = f"bytes={start}-{min(start + COPY_PART_BYTES, size) - 1}"
+                answer = self._ask(doing, partial(self._client.upload_part_copy, **part))
+                sent.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+            return self._ask(doing, lambda: self._complete(key, upload, sent, once=False))
+        except BaseException:
+            self._give_up(Upload(key, upload, datetime.now(UTC)))
+            raise
+
     def _put(
         self, key: str, body: bytes | bytearray, *, once: bool, retain_until: datetime | None, tier: str
     ) -> Stored:
@@ -236,7 +271,8 @@ class S3Objects:
             raise BackupError(Code.INTEGRITY, f"{doing}: something else has arrived", hint="run the job again")
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": sent["ChecksumSHA256"]}
 
-    def _complete(self, key: str, upload: str, sent: Sequence[Call], once: bool) -> None:
+    def _complete(self, key: str, upload: str, sent: Sequence[Call], once: bool) -> str:
+        """Put the parts together; return the version of the whole."""
         self._call.once, self._call.false_success = once, False
         try:
             answer = self._client.complete_multipart_upload(
@@ -248,6 +284,7 @@ class S3Objects:
             raise
         if self._call.false_success or "ETag" not in answer:
             raise not_completed(self._where(key), "no ETag")
+        return str(answer.get("VersionId", ""))
 
     def _add_condition(self, params: Call, **_: object) -> None:
         if getattr(self._call, "once", False):
@@ -271,7 +308,7 @@ class S3Objects:
         except Exception as error:
             raise explain(error, doing, self._place) from error
 
-    def _ask_once(self, doing: str, key: str, mark: str, call: Callable[[], None]) -> None:
+    def _ask_once(self, doing: str, key: str, mark: str, call: Callable[[], object]) -> None:
         """Make the request that lets an object be seen; when it failed, its mark may still show that it was done."""
         try:
             persist(call, self._patience)
@@ -286,7 +323,7 @@ class S3Objects:
                 raise AlreadyThere(self._where(key)) from error
             raise explain(error, doing, self._place) from error
 
-    def _confirm(self, key: str, mark: str, size: int, sha256: str, retain_until: datetime | None) -> Stored:
+    def _confirm(self, key: str, mark: str | None, size: int, sha256: str, retain_until: datetime | None) -> Stored:
         """Return what S3 has now; raises INTEGRITY unless it is what was written and is retained as asked."""
         found = self._look(key)
         if found is not None and retain_until is not None and not is_retained(found, retain_until):

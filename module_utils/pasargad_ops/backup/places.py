@@ -55,6 +55,10 @@ class Place:
     def claims(self) -> str:
         return f"{self.root}claims/"
 
+    @property
+    def rescued(self) -> str:
+        return f"{self.root}rescued/"
+
     def manifest(self, seq: int) -> str:
         return f"{self.manifests}{seq:0{SEQ_DIGITS}d}.json"
 

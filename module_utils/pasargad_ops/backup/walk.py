@@ -14,6 +14,7 @@ from .head_memory import Memory, recall
 from .manifest import START, Link, Part
 from .objects import Objects, Stored
 from .places import Place, seq_of
+from .rescued import add_moves, as_rescued, read_rescued
 from .signatures import Trusted
 
 HINT = "bring the objects back from their older versions (pasargad-ops backup rescue) and change the key that writes"
@@ -82,6 +83,7 @@ class _Walk:
     unbelievable: set[int] = field(default_factory=set)
     buried: set[int] = field(default_factory=set)
     stones: dict[int, Tombstone | None] = field(default_factory=dict)
+    moves: dict[tuple[str, str], str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def find(self, fault: Fault, seq: int, text: str, *, code: Code = Code.CHAIN, key: str = "") -> None:
@@ -111,6 +113,14 @@ class _Walk:
                 self.unbelievable.add(seq)
                 self._disbelieve(error, seq, stored.key)
         self.buried = {seq for stored in self.objects.list(self.place.tombstones) if (seq := seq_of(stored.key))}
+
+    def read_moves(self) -> None:
+        """Learn which objects were brought back, and under which versions they lie now."""
+        for stored in self.objects.list(self.place.rescued):
+            try:
+                add_moves(self.moves, read_rescued(self.objects, self.place, stored.key, self.trusted))
+            except BackupError as error:
+                self._disbelieve(error, 0, stored.key)
 
     def _disbelieve(self, error: BackupError, seq: int, key: str) -> None:
         faults = {
@@ -160,19 +170,21 @@ class _Walk:
 def walk(objects: Objects, place: Place, trusted: Trusted, *, memory: Path | None) -> Chain:
     """Read the whole chain and compare its head with what this host remembers in `memory`; it writes nothing.
 
+    The manifests of the entries name the versions under which their objects lie now, also after a rescue.
     Only trouble with the storage itself raises; whatever somebody did to the chain is a finding.
     """
     one = _Walk(objects, place, trusted)
     # Before the listing: a job that commits meanwhile must not make this look like a bucket that was rolled back.
     remembered = _recall(one, memory) if memory is not None else None
     one.read()
+    one.read_moves()
     path = one.follow()
     entries = []
     for seq, entry in sorted(one.live.items()):
         marked = one.stone(seq) is not None
         if seq not in path and not marked:
             one.find(Fault.FORKED, seq, f"set {seq} is signed, but no later set follows it")
-        entries.append(dataclasses.replace(entry, marked=marked))
+        entries.append(dataclasses.replace(entry, manifest=as_rescued(entry.manifest, one.moves), marked=marked))
     head = entries[-1].link if entries else START
     if remembered is not None:
         _compare(one, path, head, remembered)

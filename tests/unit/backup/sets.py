@@ -77,24 +77,8 @@ class Shelf:
             self._write_begins()
             self.kept[key].append((None, self.clock))
 
-    def bring_back(self, key: str, version: str) -> None:
-        with self._lock:
-            self._write_begins()
-            self.kept[key].append((self.kept[key][int(version)][0], self.clock))
-
     def now(self) -> datetime:
         return self.clock
-
-    def versions(self, prefix: str) -> Iterator[Stored]:
-        with self._lock:
-            found = [
-                Stored(key, len(body), "", str(number), at, None)
-                for key in sorted(self.kept)
-                if key.startswith(prefix)
-                for number, (body, at) in reversed([*enumerate(self.kept[key])])
-                if body is not None
-            ]
-        yield from found
 
     # The chain streams nothing and looks at no version but the ones it names.
     def write(self, key: str, chunks: Iterable[bytes], **how: Any) -> Stored:
@@ -102,6 +86,19 @@ class Shelf:
 
     def read(self, key: str, *, version: str = "", sha256: str = "") -> Iterator[bytes]:
         yield self.get(key, version=version)
+
+    def versions(self, prefix: str) -> Iterator[Stored]:
+        with self._lock:
+            found = [stored for stored, hidden in self._all(prefix) if not hidden]
+        yield from found
+
+    def markers(self, prefix: str) -> Iterator[Stored]:
+        with self._lock:
+            found = [stored for stored, hidden in self._all(prefix) if hidden]
+        yield from found
+
+    def bring_back(self, key: str, version: str) -> Stored:
+        return self.put(key, self.get(key, version=version))
 
     def uploads(self, prefix: str) -> Iterator[Upload]:
         raise NotImplementedError
@@ -116,6 +113,11 @@ class Shelf:
         if self.writes == self.dies_at:
             raise Died
         self.writes += 1
+
+    def _all(self, prefix: str) -> Iterator[tuple[Stored, bool]]:
+        for key in sorted(key for key in self.kept if key.startswith(prefix)):
+            for version, (body, at) in reversed(list(enumerate(self.kept[key]))):
+                yield Stored(key, len(body or b""), "", str(version), at, None), body is None
 
     def _current(self, key: str) -> bytes | None:
         return self.kept[key][-1][0] if key in self.kept else None
