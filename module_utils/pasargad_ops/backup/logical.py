@@ -21,6 +21,7 @@ from .job import Done, Job, Work, run_job
 from .logical_dump import Dumped, dump_database
 from .logical_ready import MEDIA, SETTINGS, Readiness, files_of, ready
 from .manifest import Crypto, Manifest, Times
+from .measures import CHAIN_SEQ, SETS, SKEW
 from .proofs import FOR_PEOPLE, load_proofs, note_proof
 from .retention import tier_for
 from .set_writer import SetWriter
@@ -77,8 +78,7 @@ def _back_up(work: Work) -> Done:
         for line in (*about.lines, *(f"the chain is not sound: {finding.text}" for finding in chain.findings)):
             work.say(line)
         work.measure(
-            "pasargad_backup_clock_skew_seconds",
-            "How far the host's clock is from the storage's.",
+            *SKEW,
             about.clock.skew_ms / 1000,
             job=JOB,
         )
@@ -236,8 +236,8 @@ def _tell(work: Work, entry: Entry, flaw: str, chain: Chain, lines: Sequence[str
 def _measure(work: Work, entry: Entry, chain: Chain) -> None:
     manifest, sizes = entry.manifest, bytes_by_group(entry.manifest.objects)
     sets = 1 + sum(one.manifest.kind == JOB for one in chain.offered)
-    work.measure("pasargad_backup_sets", "Sets that retention has not given up.", sets, job=JOB, kind=JOB)
-    work.measure("pasargad_backup_chain_seq", "Number of the newest set in the chain.", entry.seq, job=JOB)
+    work.measure(*SETS, sets, job=JOB, kind=JOB)
+    work.measure(*CHAIN_SEQ, entry.seq, job=JOB)
     work.measure("pasargad_backup_rows", "Rows of all tables in the last set.", manifest.rows, job=JOB)
     for role in ("data", "schema", SETTINGS, MEDIA):
         words = "Bytes of the last set in the storage, by what they hold."

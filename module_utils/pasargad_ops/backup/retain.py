@@ -7,19 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 from ..outcome import Outcome
 from . import claims
+from .attest import labels_of
 from .chain import Entry
 from .context import Context
 from .errors import BackupError, Code
 from .expiry import carry_out
 from .job import Done, Job, Work, run_job
+from .measures import SETS, SETS_BYTES, SETS_DELETED, SETS_MARKED
 from .proofs import Proof, forget_proofs, load_proofs
-from .retention import Held, Now, Plan, decide
+from .retention import Held, Now, Plan, decide, hindrance
 from .status import size
 from .walk import Chain
 
 # Whose claims hold retention back.
 OTHERS = ("logical", "physical")
+KINDS = ("logical", "physical")
 GONE = "pgbackrest has expired it"
+LOOK = "pasargad-ops backup status, then pasargad-ops backup verify --level 1"
 
 
 @dataclass(frozen=True)
@@ -31,33 +35,41 @@ class RetainRequest:
 
 @dataclass(frozen=True)
 class Intent:
-    """What one run takes away: run ids to delete, run ids with reasons to mark."""
+    """What one run takes away: run ids to delete, run ids with reasons to mark; `lines` tell people."""
 
-    delete: tuple[str, ...]
-    mark: tuple[tuple[str, str], ...]
-    lines: tuple[str, ...]
+    delete: tuple[str, ...] = ()
+    mark: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 def retain(context: Context, request: RetainRequest, *, dry_run: bool = False) -> Outcome:
     """Mark what is no longer kept and delete what an earlier run marked; raises RETENTION_REFUSED and deletes nothing.
 
-    Runs alone on its host, and not while a backup holds a claim on any host.
+    Runs alone on its host, and not while a backup holds a claim on any host. pgbackrest expires by its own rules, but
+    only once nothing forbids it here, and a set that it will keep has been read to its last byte.
     """
     if dry_run:
         chain = context.chain()
-        intent = plan(context, chain, request)
-        return Outcome(bool(intent.delete or intent.mark), "nothing was touched", {"code": 0, "lines": [*intent.lines]})
-    slot = claims.slot_of(datetime.now(UTC))
+        intent = plan(context, chain, judge(context, chain, request), request)
+        words = f"would give up {len(intent.mark)} sets and delete {len(intent.delete)}; nothing was touched"
+        return Outcome(False, words, {"code": 0, "lines": [*intent.lines]})
+    slot = claims.slot_of(host_time())
     return run_job(context, Job("retain", slot, alone=True), lambda work: _retain(work, request))
+
+
+def host_time() -> datetime:
+    """Return the time by this host's clock."""
+    return datetime.now(UTC)
 
 
 def _retain(work: Work, request: RetainRequest) -> Done:
     context = work.context
     chain = context.chain()
+    decided = judge(context, chain, request)
     if not chain.entries:
         return Done("there is no set yet", changed=False)
-    intent = plan(context, chain, request)
-    _expire_physical(work, chain)
+    said = _expire_physical(context, chain)
+    intent = plan(context, chain, decided, request)
     done = carry_out(
         context.objects,
         chain,
@@ -68,34 +80,40 @@ def _retain(work: Work, request: RetainRequest) -> Done:
     )
     left = context.chain()
     forget_proofs(context.config.proofs_file, [entry.manifest.run_id for entry in left.entries])
-    for kind in ("logical", "physical"):
-        kept = [entry for entry in left.offered if entry.manifest.kind == kind]
-        work.measure("pasargad_backup_sets", "Sets that can be restored.", len(kept), kind=kind)
-        total = sum(entry.manifest.bytes for entry in kept)
-        work.measure("pasargad_backup_sets_bytes", "What these sets take in the storage.", total, kind=kind)
+    _measure(work, left, len(done.marked), len(done.deleted))
     summary = f"{len(left.offered)} sets are kept, {len(done.marked)} were given up, {len(done.deleted)} deleted"
     details = {"deleted": list(done.deleted), "marked": list(done.marked), "hidden": len(done.hidden)}
-    return Done(summary, changed=bool(done.marked or done.deleted), lines=intent.lines, details=details)
+    lines = (*intent.lines, said) if said else intent.lines
+    return Done(summary, changed=bool(done.marked or done.deleted), lines=lines, details=details)
 
 
-def plan(context: Context, chain: Chain, request: RetainRequest) -> Intent:
-    """Decide over all sets; raises RETENTION_REFUSED with the reason when the answer could cost the last good one."""
-    proofs = load_proofs(context.config.proofs_file)
-    logical = [entry for entry in chain.entries if entry.manifest.kind == "logical"]
-    decided = decide([_held(entry, proofs) for entry in logical], context.config.policy, _now(context, chain, request))
-    if decided.refused:
-        raise BackupError(
-            Code.RETENTION_REFUSED,
-            f"nothing is deleted: {decided.refused}",
-            hint="pasargad-ops backup status, then pasargad-ops backup verify --level 2",
-        )
-    delete, mark = _physical(context, chain)
-    newest = chain.entries[-1].manifest.run_id if chain.entries else ""
-    marks = [(held.run_id, why) for held, why in decided.mark if held.run_id != newest] + mark
+def judge(context: Context, chain: Chain, request: RetainRequest) -> Plan:
+    """Decide over the logical sets; raises RETENTION_REFUSED when the answer could cost the last good one.
+
+    What stands around, such as clocks that disagree, forbids as much to pgbackrest, so it is asked for in any case.
+    """
+    proofs, policy = load_proofs(context.config.proofs_file), context.config.policy
+    sets, now = [_held(entry, proofs) for entry in chain.entries], _now(context, chain, request)
+    decided = decide([held for held in sets if held.kind == "logical"], policy, now)
+    if words := decided.refused or hindrance(sets, policy, now):
+        raise _refused(words, "pasargad-ops backup status, then pasargad-ops backup verify --level 2")
+    return decided
+
+
+def plan(context: Context, chain: Chain, decided: Plan, request: RetainRequest) -> Intent:
+    """Add what pgbackrest no longer lists to what was decided, and tell both; the end of the chain always stays."""
+    mark, delete = {held.run_id: why for held, why in decided.mark}, {held.run_id for held in decided.delete}
+    for entry in _gone(context, chain, request):
+        if entry.marked:
+            delete.add(entry.manifest.run_id)
+        else:
+            mark[entry.manifest.run_id] = GONE
+    going = [entry for entry in chain.entries[:-1] if entry.manifest.run_id in delete | mark.keys()]
+    lines = [*_told(decided), *(_line(entry, mark.get(entry.manifest.run_id, "")) for entry in going)]
     return Intent(
-        tuple([held.run_id for held in decided.delete if held.run_id != newest] + delete),
-        tuple(marks),
-        _told(decided, logical, marks, delete),
+        tuple(entry.manifest.run_id for entry in going if entry.manifest.run_id in delete),
+        tuple((entry.manifest.run_id, mark[entry.manifest.run_id]) for entry in going if not entry.marked),
+        tuple(lines),
     )
 
 
@@ -103,7 +121,7 @@ def _held(entry: Entry, proofs: dict[str, Proof]) -> Held:
     manifest, proof = entry.manifest, proofs.get(entry.manifest.run_id, Proof())
     return Held(
         manifest.run_id,
-        datetime.fromtimestamp(manifest.times.commit_ms / 1000, UTC),
+        _made(entry),
         manifest.kind,
         proof.level,
         proof.drilled_at > 0,
@@ -114,73 +132,87 @@ def _held(entry: Entry, proofs: dict[str, Proof]) -> Held:
     )
 
 
+def _made(entry: Entry) -> datetime:
+    return datetime.fromtimestamp(entry.manifest.times.commit_ms / 1000, UTC)
+
+
 def _now(context: Context, chain: Chain, request: RetainRequest) -> Now:
     bound = timedelta(seconds=context.config.bounds.job_seconds)
     return Now(
         storage_time=context.objects.now(),
-        host_time=datetime.now(UTC),
+        host_time=host_time(),
         chain_fault=chain.findings[0].text if chain.findings else "",
         live=claims.live_slots(context.objects, context.place, dict.fromkeys(OTHERS, bound)),
         force=request.force,
     )
 
 
-def _physical(context: Context, chain: Chain) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return which physical sets to delete and to mark: those that pgbackrest no longer lists, newest always kept."""
-    mine = [entry for entry in chain.entries if entry.manifest.physical and _is_ours(context, entry)]
+def _gone(context: Context, chain: Chain, request: RetainRequest) -> list[Entry]:
+    """Return the physical sets that pgbackrest no longer lists; raises RETENTION_REFUSED where it should list them.
+
+    A tombstone is for ever, so a list that was damaged or replaced must not be believed.
+    """
+    mine = labels_of(chain.entries, context.config.physical)
     if not mine:
-        return [], []
-    labels = {backup.label for backup in context.repository.info().backups}
-    if not labels:
-        # A repository that was emptied is for verify to tell, not for retention to follow.
-        raise BackupError(
-            Code.RETENTION_REFUSED,
-            f"nothing is deleted: pgbackrest lists no backup, the chain {len(mine)}",
-            hint="pasargad-ops backup verify --level 1",
+        return []
+    listed = {backup.label for backup in context.repository.info().backups}
+    if not listed:
+        raise _refused(f"pgbackrest lists no backup, the chain {len(mine)}", LOOK)
+    gone = [entry for label, entry in mine.items() if label not in listed]
+    since = context.objects.now() - timedelta(days=context.config.policy.days)
+    young = [entry for entry in gone if not entry.marked and _made(entry) > since]
+    if young and not request.force:
+        label = young[0].manifest.physical.label if young[0].manifest.physical else ""
+        raise _refused(
+            f"pgbackrest no longer lists {label} (set {young[0].seq}), which is younger than "
+            f"{context.config.policy.days} days",
+            f"{LOOK}; if it was expired by hand: pasargad-ops backup retain --force",
         )
-    newest = chain.entries[-1].seq
-    gone = [entry for entry in mine if _label(entry) not in labels and entry.seq != newest]
-    return (
-        [entry.manifest.run_id for entry in gone if entry.marked],
-        [(entry.manifest.run_id, GONE) for entry in gone if not entry.marked],
-    )
+    return gone
 
 
-def _is_ours(context: Context, entry: Entry) -> bool:
-    physical = entry.manifest.physical
-    return (
-        physical is not None
-        and physical.stanza == context.config.physical.stanza
-        and entry.manifest.crypto.recipients == (context.config.physical.generation,)
-    )
+def _expire_physical(context: Context, chain: Chain) -> str:
+    """Let pgbackrest expire, or return why it must not: it always keeps what is younger than the days of the policy,
+    so one such set has to be known as good."""
+    proofs, policy = load_proofs(context.config.proofs_file), context.config.policy
+    mine = labels_of(chain.offered, context.config.physical).values()
+    since = context.objects.now() - timedelta(days=policy.days)
+    if any(policy.is_good(_held(entry, proofs)) and _made(entry) > since for entry in mine):
+        context.repository.expire()
+        return ""
+    if not mine:
+        return ""
+    return f"pgbackrest expired nothing: of the last {policy.days} days no physical set has been read to its last byte"
 
 
-def _label(entry: Entry) -> str:
-    return entry.manifest.physical.label if entry.manifest.physical else ""
+def _measure(work: Work, left: Chain, marked: int, deleted: int) -> None:
+    for kind in KINDS:
+        kept = [entry for entry in left.offered if entry.manifest.kind == kind]
+        work.measure(*SETS, len(kept), kind=kind, job="retain")
+        work.measure(*SETS_BYTES, sum(entry.manifest.bytes for entry in kept), kind=kind)
+    work.measure(*SETS_MARKED, marked)
+    work.measure(*SETS_DELETED, deleted)
 
 
-def _expire_physical(work: Work, chain: Chain) -> None:
-    """Let pgbackrest expire, once a younger full set than those that go has been proven to its last byte."""
-    context = work.context
-    proofs = load_proofs(context.config.proofs_file)
-    proven = [
-        entry
-        for entry in chain.offered
-        if _is_ours(context, entry) and context.config.policy.is_good(_held(entry, proofs))
+def _told(decided: Plan) -> list[str]:
+    """Say what is kept of the logical sets, by the reasons."""
+    reasons: dict[str, int] = {}
+    for _, why in decided.keep:
+        for reason in why.split("; "):
+            reasons[reason] = reasons.get(reason, 0) + 1
+    amount = size(sum(held.bytes for held, _ in decided.keep))
+    return [
+        f"keep {len(decided.keep)} logical sets, {amount}",
+        *(f"  {count}: {reason}" for reason, count in reasons.items()),
     ]
-    if not proven:
-        if any(_is_ours(context, entry) for entry in chain.offered):
-            work.say("no physical set is proven yet, so pgbackrest expires none")
-        return
-    context.repository.expire()
 
 
-def _told(decided: Plan, logical: list[Entry], marks: list[tuple[str, str]], physical: list[str]) -> tuple[str, ...]:
-    seq = {entry.manifest.run_id: entry.seq for entry in logical}
-    lines = [f"keep {seq[held.run_id]}: {why}" for held, why in decided.keep[-3:]]
-    if len(decided.keep) > len(lines):
-        lines.insert(0, f"{len(decided.keep)} logical sets are kept; the newest of them:")
-    lines += [f"give up {seq.get(run_id, run_id)}: {why}" for run_id, why in marks]
-    lines += [f"delete {seq[held.run_id]}, {size(held.bytes)}: given up by an earlier run" for held in decided.delete]
-    lines += [f"delete {run_id}: given up by an earlier run" for run_id in physical]
-    return tuple(lines)
+def _line(entry: Entry, why: str) -> str:
+    manifest = entry.manifest
+    name = f"{manifest.physical.label}, " if manifest.physical else ""
+    told = f"set {entry.seq} of {_made(entry):%Y-%m-%d} ({name}{size(manifest.bytes)})"
+    return f"give up {told}: {why}" if why else f"delete {told}: given up by an earlier run"
+
+
+def _refused(words: str, hint: str) -> BackupError:
+    return BackupError(Code.RETENTION_REFUSED, f"nothing is deleted: {words}", hint=hint)

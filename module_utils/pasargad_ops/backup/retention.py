@@ -159,8 +159,8 @@ def _month(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m}"
 
 
-def _refusal(sets: Sequence[Held], policy: Policy, now: Now, mark: Sequence[Held], delete: Sequence[Held]) -> str:
-    """Say why nothing may be deleted, in words; empty when it may."""
+def hindrance(sets: Sequence[Held], policy: Policy, now: Now) -> str:
+    """Say what stands around that forbids to delete anything, whatever it is; empty when nothing does."""
     skew = abs(now.storage_time - now.host_time)
     if skew > policy.skew:
         return f"the host's clock and the storage's are {_span(skew)} apart"
@@ -173,6 +173,13 @@ def _refusal(sets: Sequence[Held], policy: Policy, now: Now, mark: Sequence[Held
         return f"the chain of the sets is not sound: {now.chain_fault}"
     if now.live:
         return f"a job is at work: {', '.join(now.live)}"
+    return ""
+
+
+def _refusal(sets: Sequence[Held], policy: Policy, now: Now, mark: Sequence[Held], delete: Sequence[Held]) -> str:
+    """Say why nothing may be deleted, in words; empty when it may."""
+    if words := hindrance(sets, policy, now):
+        return words
     for kind in sorted({held.kind for held in (*mark, *delete)}):
         words = _refusal_of(kind, [held for held in sets if held.kind == kind], policy, {held.run_id for held in mark})
         if words:
