@@ -1,12 +1,14 @@
-"""moto's S3 behind a door that checks signatures: moto itself accepts any key, which would hide a shop with wrong ones.
+"""moto's S3 behind a door that checks what moto takes on trust: signatures, sums, and the policies of buckets.
 
 Needs moto, Flask and botocore; objects live in memory and in temporary files, so a restart empties every bucket.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import io
 import json
 import logging
 import threading
@@ -16,6 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
+
+from .policy import asked_of, decide
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -27,12 +31,24 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 TOLERANCE_SECONDS = 15 * 60
 
 
-class SignatureError(Exception):
-    """A request that does not prove its key; `code` is S3's."""
+class RefusedError(Exception):
+    """A request that may not pass; `code` is S3's."""
+
+    status = "403 Forbidden"
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class SignatureError(RefusedError):
+    """A request that does not prove its key."""
+
+
+class DigestError(RefusedError):
+    """A body that is not what its sum says."""
+
+    status = "400 Bad Request"
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,7 @@ class SignedOnly:
     """WSGI door: lets in only requests signed (AWS Signature Version 4) with the one key pair.
 
     Objects of a bucket in `public` may be read by anybody, as with a policy that allows s3:GetObject and nothing else.
+    `policy_of` returns the policy of a bucket, None where it has none.
     """
 
     def __init__(
@@ -60,8 +77,10 @@ class SignedOnly:
         key_id: str,
         secret: str,
         public: Iterable[str] = (),
+        policy_of: Callable[[str], dict[str, Any] | None] = lambda _: None,
     ) -> None:
         self._inner = inner
+        self._policy_of = policy_of
         self._key_id = key_id
         self._secret = secret
         self._public = frozenset(public)
@@ -71,10 +90,12 @@ class SignedOnly:
         try:
             if not self._is_public(environ):
                 self._check(environ)
-        except SignatureError as error:
+            self._ask_policy(environ)
+            _check_sum(environ)
+        except RefusedError as error:
             body = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>".encode()
             headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
-            start_response("403 Forbidden", headers)
+            start_response(error.status, headers)
             return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
         # moto takes the first label of a name it does not know for a bucket; this endpoint has buckets in paths only.
         environ["HTTP_HOST"] = "localhost"
@@ -84,6 +105,11 @@ class SignedOnly:
         bucket, _, key = str(environ["PATH_INFO"]).lstrip("/").partition("/")
         unsigned = "HTTP_AUTHORIZATION" not in environ and not environ.get("QUERY_STRING")
         return unsigned and bool(key) and bucket in self._public and environ["REQUEST_METHOD"] in ("GET", "HEAD")
+
+    def _ask_policy(self, environ: Environ) -> None:
+        policy = self._policy_of(str(environ["PATH_INFO"]).lstrip("/").partition("/")[0])
+        if policy and decide(policy, asked_of(environ)) == "Deny":
+            raise RefusedError("AccessDenied", "Access Denied: with an explicit deny in a resource-based policy.")
 
     def _check(self, environ: Environ) -> None:
         path, _, query = str(environ.get("REQUEST_URI") or environ["RAW_URI"]).partition("?")
@@ -124,6 +150,16 @@ def _claim(environ: Environ, query: str) -> Claim:
     except (KeyError, ValueError):
         raise SignatureError("AuthorizationHeaderMalformed", "The authorization is malformed.") from None
     raise SignatureError("AccessDenied", "Access Denied: the request is not signed with AWS4-HMAC-SHA256.")
+
+
+def _check_sum(environ: Environ) -> None:
+    wanted = environ.get("HTTP_CONTENT_MD5")
+    if not wanted:
+        return
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode() != wanted:
+        raise DigestError("BadDigest", "The Content-MD5 you specified did not match what we received.")
+    environ["wsgi.input"] = io.BytesIO(body)
 
 
 def _check_time(claim: Claim) -> None:
@@ -168,7 +204,8 @@ def application(
     """Return moto's S3 behind the door; the board's own look at the buckets (loopback only) needs no signature."""
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    door = SignedOnly(create_backend_app("s3"), key_id, secret, public)
+    believe_in_allowing_only()
+    door = SignedOnly(create_backend_app("s3"), key_id, secret, public, policy_of)
 
     def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != BOARD_PATH:
@@ -217,6 +254,31 @@ def make_buckets(buckets: list[dict[str, Any]]) -> None:
             backend.put_bucket_versioning(bucket["name"], "Enabled")
         if bucket.get("public"):
             backend.put_bucket_policy(bucket["name"], json.dumps(read_by_anybody(bucket["name"])).encode())
+
+
+def policy_of(bucket: str) -> dict[str, Any] | None:
+    """Return the policy of a bucket inside this process's moto, None where there is none."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
+    return json.loads(found.policy) if found is not None and found.policy else None
+
+
+def believe_in_allowing_only() -> None:
+    """Keep moto from denying by itself: it takes every condition for true; the door knows better."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def permission(bucket: Any, action: str, resource: str) -> Any:
+        statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
+        each = statements if isinstance(statements, list) else [statements]
+        allowing = {"Statement": [one for one in each if one["Effect"] == "Allow"]}
+        if not allowing["Statement"]:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps(allowing)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = permission  # type: ignore[method-assign]
 
 
 def read_by_anybody(bucket: str) -> dict[str, Any]:
