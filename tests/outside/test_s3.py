@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import urllib.error
 import urllib.request
@@ -119,3 +120,41 @@ def test_the_board_sees_the_buckets(store: Service, run_service: Callable[..., S
     shown = {bucket["name"]: bucket for bucket in read(board, "/api/buckets")}
     assert (shown["media"]["objects"], shown["media"]["bytes"]) == (1, 5)
     assert (shown["backups"]["objects"], shown["backups"]["versioning"]) == (0, True)
+
+
+def test_a_policy_forbids_what_it_names_and_nothing_else(store: Service) -> None:
+    s3 = client(store)
+    once = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::backups/once/*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    }
+    plain = {**once, "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    s3.put_bucket_policy(Bucket="backups", Policy=json.dumps({"Version": "2012-10-17", "Statement": [once, plain]}))
+    with pytest.raises(ClientError, match="explicit deny"):
+        s3.put_object(Bucket="backups", Key="once/a", Body=b"x")
+    s3.put_object(Bucket="backups", Key="once/a", Body=b"x", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket="backups", Key="once/a", Body=b"x", IfNoneMatch="*")
+    s3.put_object(Bucket="backups", Key="often/a", Body=b"x")
+    assert s3.get_object(Bucket="backups", Key="once/a")["Body"].read() == b"x"
+    upload = {"Bucket": "backups", "Key": "once/b"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    part = {"ETag": s3.upload_part(**upload, PartNumber=1, Body=b"y")["ETag"], "PartNumber": 1}
+    with pytest.raises(ClientError, match="explicit deny"):
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]}, IfNoneMatch="*")
+    # A proxy says how a request came to it.
+    s3.meta.events.register(
+        "before-send.s3", lambda request, **_: request.headers.update({"X-Forwarded-Proto": "http"})
+    )
+    with pytest.raises(ClientError, match="explicit deny"):
+        s3.get_object(Bucket="backups", Key="once/a")
+
+
+def test_a_body_that_is_not_what_its_sum_says_is_refused(store: Service) -> None:
+    with pytest.raises(ClientError, match="BadDigest"):
+        client(store).put_object(Bucket="media", Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    assert client(store).list_objects_v2(Bucket="media")["KeyCount"] == 0
