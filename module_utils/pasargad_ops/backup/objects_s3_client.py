@@ -32,8 +32,11 @@ NOTHING_OF_THE_USER = {
 DESCRIPTIONS = botocore.loaders.create_loader()
 
 
-def connect(place: Storage, connect_timeout: float, read_timeout: float) -> Any:
-    """Return a client that never tries again by itself; raises CONFIG with the setting to look at."""
+def connect(place: Storage, connect_timeout: float, read_timeout: float, *, keys: tuple[str, str] | None = None) -> Any:
+    """Return a client that never tries again by itself; raises CONFIG with the setting to look at.
+
+    `keys` (access key id and secret) take the place of the two files, for keys that must not be written down here.
+    """
     if place.ca_bundle is not None and not place.ca_bundle.is_file():
         raise BackupError(Code.CONFIG, f"{place.ca_bundle} does not exist", hint="check pasargad_s3_ca_bundle")
     options: Call = {
@@ -47,6 +50,7 @@ def connect(place: Storage, connect_timeout: float, read_timeout: float) -> Any:
     for name in ("request_checksum_calculation", "response_checksum_validation"):
         if name in Config.OPTION_DEFAULTS:
             options[name] = "when_required"
+    key_id, secret = keys or (_line(place.key_id_file, KEY_ID), _line(place.secret_file, SECRET))
     session = botocore.session.Session(session_vars=NOTHING_OF_THE_USER)
     session.register_component("data_loader", DESCRIPTIONS)
     try:
@@ -55,8 +59,8 @@ def connect(place: Storage, connect_timeout: float, read_timeout: float) -> Any:
             region_name=place.region or None,
             endpoint_url=place.endpoint_url or None,
             verify=str(place.ca_bundle) if place.ca_bundle else True,
-            aws_access_key_id=_line(place.key_id_file, KEY_ID),
-            aws_secret_access_key=_line(place.secret_file, SECRET),
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
             config=Config(**options),
         )
     except (BotoCoreError, ValueError) as error:
