@@ -24,6 +24,7 @@ class Seen:
     kind: str
     headers: dict[str, str]
     same: int
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Proxy:
         """Remember a request and say what happens to it."""
         with self._lock:
             kind = kind_of(method, path)
-            one = Seen(kind, headers, self.count(kind))
+            one = Seen(kind, headers, self.count(kind), path)
             self.seen.append(one)
             return self.fault(one) or Fault()
 
