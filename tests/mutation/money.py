@@ -1,6 +1,6 @@
 """Prove that the tests of money would notice: break the shop in every named way, and see who finds it out.
 
-    python3 -m tests.mutation.money [--sample] [--only TEXT] [--stories 100] [--lanes 2]
+    python3 -m tests.mutation.money [--sample] [--only TEXT] [--from NAME] [--stories 100] [--lanes 2]
 
 Each mutant is one change in a scratch copy of app/. The tests of the app that was broken are asked first, then those of
 the other apps that hold money, then made-up stories, until one fails. Before all that the unbroken shop must pass them
@@ -129,16 +129,29 @@ def whole(lane: int) -> None:
             raise NothingProven(f"the unbroken shop fails {found}")
 
 
+def choose(only: str = "", first: str = "", sample: bool = False) -> list[Mutant]:
+    """Return the mutants that are asked for; raises NothingProven when there are none."""
+    names = [mutant.name for mutant in MUTANTS]
+    if first and first not in names:
+        raise NothingProven(f"no mutant is called {first!r}")
+    begin = names.index(first) if first else 0
+    chosen = [mutant for mutant in MUTANTS[begin:] if only in mutant.name and (not sample or mutant.name in SAMPLE)]
+    if not chosen:
+        raise NothingProven("no mutant is left of what was asked for")
+    return chosen
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.mutation.money", description="Break the shop and see who notices.")
     parser.add_argument("--sample", action="store_true", help="three mutants only")
     parser.add_argument("--only", default="", help="mutants whose name holds this text")
+    parser.add_argument(
+        "--from", dest="first", default="", help="this mutant and those after it: a run cut off goes on"
+    )
     parser.add_argument("--stories", type=int, default=100, help="how many stories a mutant may survive")
     parser.add_argument("--lanes", type=int, default=2, help="how many mutants at once")
     options = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
-    if options.sample:
-        chosen = [mutant for mutant in MUTANTS if mutant.name in SAMPLE]
+    chosen = choose(options.only, options.first, options.sample)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop_on_signal)
     began, lanes = time.monotonic(), queue.SimpleQueue[int]()
