@@ -202,6 +202,7 @@ MUTANTS = [
         "if to not in RETURN_TRANSITIONS[before]:",
         "if False:",
     ),
+    Mutant("a refunded return is refunded again", REFUNDS, "if request.state == ReturnState.REFUNDED:", "if False:"),
     Mutant(
         "the pieces of a withdrawn refund stay given back",
         PIECES,

@@ -118,7 +118,11 @@ def order_refund(
 def return_refund(request_id: int, amount_minor: int, *, actor: str) -> Refund:
     """Give back the money for a return that was received: once. Raises RefundRefused or IllegalTransition."""
     with transaction.atomic():
-        request = return_move(return_lock(request_id), ReturnState.REFUNDING, actor=actor)
+        request = return_lock(request_id)
+        if request.state == ReturnState.REFUNDED:
+            # The table lets it be under way again, for the refund that the bank sends back: not for a second one.
+            raise RefundRefused("The money for this return was given back.")
+        return_move(request, ReturnState.REFUNDING, actor=actor)
         crash_point("payments.return.refunding")
         reason = f"Return {request.number} of the order."
         return refund_open(_payment_of(request.order_id), amount_minor, reason, actor=actor, return_request=request)

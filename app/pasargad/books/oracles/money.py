@@ -70,6 +70,16 @@ rule(
     """,
 )
 rule(
+    "return_refunded_once",
+    "I10",
+    "the money for a return is given back once",
+    """
+    SELECT 'return ' || return_request_id, format('%s refunds that stand, of %s', count(*), sum(amount_minor))
+    FROM payments_refund WHERE return_request_id IS NOT NULL AND status <> 'withdrawn'
+    GROUP BY return_request_id HAVING count(*) > 1
+    """,
+)
+rule(
     "disputes_noted",
     "I14",
     "what banks took is the sum of open and lost disputes",

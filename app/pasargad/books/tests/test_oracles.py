@@ -50,6 +50,9 @@ BREAK = {
     "WHERE received_minor > 0",
     "pieces_refunded_once": "UPDATE orders_orderline SET refunded_quantity = 9",
     "pieces_of_refunds": "UPDATE payments_refund SET status = 'withdrawn'",
+    "return_refunded_once": "INSERT INTO payments_refund (attempt_id, return_request_id, amount_minor, reason, "
+    "idempotency_key, status, error, created_at, updated_at) SELECT f.attempt_id, q.id, 5, '', 'twice' || n, "
+    "'created', '', now(), now() FROM payments_refund f, orders_returnrequest q, generate_series(1, 2) AS n",
     "disputes_noted": "UPDATE payments_paymentattempt SET disputed_minor = 1",
     "events_done": "INSERT INTO payments_webhookevent (event_id, type, payload, received_at, subject, waiting) SELECT "
     "'evt_x', 'refund.updated', '{}', now() - interval '1 hour', intent_id, true FROM payments_paymentattempt "
