@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ QUIET = {
 }
 HBA = "local all all trust\n"
 START_SECONDS = 3600
+WRITER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,31 @@ def discard(place: ScratchPlace) -> None:
         )
     if (place.data_dir / "postmaster.pid").exists():
         _control(place, "--mode=immediate", "stop", check=False)
+    _end_writers(place)
     shutil.rmtree(place.root)
+
+
+def _end_writers(place: ScratchPlace) -> None:
+    """End what still fills the data directory for a run that was killed: removed under its hands, it would come back.
+
+    Only such a program names the directory as its target, for it is nobody else's.
+    """
+    target = f"--pg1-path={place.data_dir}".encode()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + WRITER_SECONDS
+        while writers := [pid for pid, words in _command_lines() if target in words]:
+            if time.monotonic() > deadline:
+                break
+            for pid in writers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            time.sleep(0.1)
+
+
+def _command_lines() -> Iterator[tuple[int, list[bytes]]]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield int(path.parent.name), path.read_bytes().split(b"\0")
 
 
 def initdb(place: ScratchPlace, *, encoding: str = "UTF8", locale: str = "C.UTF-8") -> None:
@@ -121,13 +148,16 @@ def running(place: ScratchPlace, settings: Mapping[str, str] | None = None) -> I
     server's last words when it dies instead.
     """
     hba, config = place.root / "sockets" / "hba.conf", place.root / "sockets" / "scratch.conf"
-    for path, text in ((hba, HBA), (config, _settings(place, hba, settings or {}))):
+    known = _settings(place, hba, settings or {})
+    for path, text in ((hba, HBA), (config, "".join(f"{name} = '{value}'\n" for name, value in known.items()))):
         path.write_text(text)
         _give(path, place.user)
+    # What somebody once set by ALTER SYSTEM came with the data and beats every file, but not the command line.
+    options = [f"-c {name}={shlex.quote(value)}" for name, value in {"config_file": str(config), **known}.items()]
     place.log.touch()
     _give(place.log, place.user)
     try:
-        _control(place, f"--log={place.log}", f"--options=-c config_file={config}", "start")
+        _control(place, f"--log={place.log}", f"--options={' '.join(options)}", "start")
         libpq = {"PGHOST": str(place.sockets), "PGPORT": str(place.port), "PGUSER": place.user}
         found = Scratch(place.data_dir, {**libpq, "PGAPPNAME": "pasargad-drill"}, place.log)
         _await_open(place, found)
@@ -163,12 +193,12 @@ def tail(log: Path, lines: int = 12) -> str:
         return ""
 
 
-def _settings(place: ScratchPlace, hba: Path, more: Mapping[str, str]) -> str:
+def _settings(place: ScratchPlace, hba: Path, more: Mapping[str, str]) -> dict[str, str]:
     known = {**QUIET, "hba_file": str(hba), "ident_file": str(hba.with_name("ident.conf"))}
     known |= {"data_directory": str(place.data_dir), "unix_socket_directories": str(place.sockets)}
     known |= {"port": str(place.port), **more}
     hba.with_name("ident.conf").touch()
-    return "".join(f"{name} = '{value}'\n" for name, value in known.items())
+    return known
 
 
 def _control(place: ScratchPlace, *arguments: str, check: bool = True) -> None:
