@@ -12,7 +12,7 @@ lab := PYTHONPATH=module_utils /usr/bin/python3 -m pasargad_lab
 lock := .cache/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup lock messages lint test test-pages test-kill test-checkout test-mutation test-idempotence test-fleet test-backup bench-deploy bench-store bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
+.PHONY: help setup lock messages lint test test-pages test-kill test-checkout test-mutation test-idempotence test-fleet test-backup bench-deploy bench-store bench-backup bench-server demo demo-down lab-up lab-down lab-status lab-base lab-ssh lab-exec
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -69,6 +69,10 @@ bench-deploy: setup ## Measure what a deploy costs the shoppers, beside the comm
 bench-store: setup ## Measure how fast the deployed shop serves, beside a static file of the same size
 	@bin/setup --tests
 	@.venv/bin/python -m tests.bench.bench_store $(ARGS)
+
+bench-backup: ## Measure what backups cost and how fast they come back, beside the common ways
+	@bin/setup --tests
+	@PYTHONPATH=module_utils .venv/bin/python -m tests.bench.bench_backup $(ARGS)
 
 bench-server: setup ## Measure application servers and numbers of workers under the deployed shop, in turn
 	@bin/setup --tests
