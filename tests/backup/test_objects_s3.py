@@ -18,7 +18,7 @@ from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.objects import AlreadyThere, Storage, open_objects
 from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.objects_s3_faults import Patience, persist
-from pasargad_ops.backup.objects_s3_parts import part_bytes
+from pasargad_ops.backup.objects_s3_parts import part_bytes, share
 from tests.backup.s3_proxy import Fault, Proxy, Seen, fault_at, refuse
 from tests.outside.conftest import Service, free_port
 
@@ -330,6 +330,16 @@ def test_a_stream_is_not_read_on_after_a_failure(objects: S3Objects, proxy: Prox
 def test_the_size_of_parts() -> None:
     assert part_bytes(0) == part_bytes(9000 * 8 * MIB) == 8 * MIB
     assert part_bytes(10 << 40) * 10_000 > 11 << 40
+    # However many streams there are, their parts take what those of one take.
+    assert [share(8 * MIB, beside) for beside in (1, 2, 3, 4)] == [
+        (8 * MIB, 5),
+        (8 * MIB, 2),
+        (5 * MIB, 2),
+        (5 * MIB, 2),
+    ]
+    assert all(
+        size * buffers * beside <= 40 * MIB for beside in (1, 2, 3, 4) for size, buffers in [share(8 * MIB, beside)]
+    )
 
 
 def test_patience() -> None:

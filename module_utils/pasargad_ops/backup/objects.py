@@ -102,10 +102,12 @@ class Objects(Protocol):
         once: bool = True,
         retain_until: datetime | None = None,
         tier: str = "",
+        beside: int = 1,
     ) -> Stored:
         """Store a stream in constant memory; it is seen only when it is whole, and its `sha256` is what was computed.
 
-        `estimate` is the expected size in bytes; `tier` becomes a tag that lifecycle rules of a bucket can name.
+        `estimate` is the expected size in bytes; `tier` becomes a tag that lifecycle rules of a bucket can name. As
+        many streams as `beside` says are written at once, and share the memory of one.
         """
         ...
 

@@ -77,6 +77,7 @@ class DirectoryObjects:
         once: bool = True,
         retain_until: datetime | None = None,
         tier: str = "",
+        beside: int = 1,
     ) -> Stored:
         """Store a stream; it is seen only when it is whole and on the disk. A directory has no tiers."""
         path = self._path(key)

@@ -26,7 +26,7 @@ from .errors import BackupError, Code
 from .objects import CHUNK_BYTES, AlreadyThere, Storage, Stored, Tally, Upload, check_key, check_prefix, refuse_large
 from .objects_s3_client import MARK, SUM, Call, checked, connect, is_retained, kept, not_completed, stored
 from .objects_s3_faults import ABSENT, BRIEF, Patience, explain, is_passing, persist, status_of
-from .objects_s3_parts import MIN_PART_BYTES, Parts, part_bytes, send_all
+from .objects_s3_parts import MIN_PART_BYTES, Parts, part_bytes, send_all, share
 
 T = TypeVar("T")
 PATIENCE = Patience()
@@ -72,15 +72,17 @@ class S3Objects:
         once: bool = True,
         retain_until: datetime | None = None,
         tier: str = "",
+        beside: int = 1,
     ) -> Stored:
-        """Store a stream with about five parts in memory; it is seen only when it is whole.
+        """Store a stream with about five parts in memory, shared with those `beside`; it is seen only when it is whole.
 
         What fits into one part goes as one object, with its sum. Whatever ends the writing, the upload is aborted.
         """
         if once and self.head(key) is not None:
             raise AlreadyThere(self._where(key))
         tally = Tally()
-        parts = Parts(chunks, part_bytes(estimate, self._least_part), tally)
+        least, buffers = share(self._least_part, beside)
+        parts = Parts(chunks, part_bytes(estimate, least), tally, buffers)
         first, second = next(parts), next(parts, None)
         if second is None:
             return self._put(key, first, once=once, retain_until=retain_until, tier=tier)

@@ -14,6 +14,8 @@ from .errors import BackupError, Code
 from .objects import Tally
 
 MIN_PART_BYTES = 8 << 20
+# S3 takes no smaller ones, but for the last.
+SMALLEST_PART_BYTES = 5 << 20
 MAX_PARTS = 10_000
 PLANNED_PARTS = 9_000
 THREADS, WAITING = 2, 2
@@ -26,6 +28,14 @@ def part_bytes(estimate: int, least: int = MIN_PART_BYTES) -> int:
     return max(least, math.ceil(estimate / PLANNED_PARTS))
 
 
+def share(least: int, beside: int) -> tuple[int, int]:
+    """Return the least size of parts, and how many buffers each of `beside` streams may have.
+
+    Two is the fewest: one is sent while the other is filled. From three streams on, even that is too much of 8 MiB.
+    """
+    return (least if beside <= 2 else min(least, SMALLEST_PART_BYTES)), max(2, BUFFERS // max(1, beside))
+
+
 class Parts:
     """Iterate over a stream's parts, all of one size but the last; buffers that were given back are filled again.
 
@@ -33,8 +43,9 @@ class Parts:
     system at once.
     """
 
-    def __init__(self, chunks: Iterable[bytes], size: int, tally: Tally) -> None:
+    def __init__(self, chunks: Iterable[bytes], size: int, tally: Tally, buffers: int = BUFFERS) -> None:
         self.size = size
+        self._buffers = buffers
         self._tally = tally
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
@@ -67,7 +78,7 @@ class Parts:
         yield part
 
     def _buffer(self) -> bytearray:
-        if self._made < BUFFERS:
+        if self._made < self._buffers:
             self._made += 1
             return bytearray(self.size)
         return self._free.get()
