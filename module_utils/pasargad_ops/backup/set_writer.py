@@ -32,8 +32,11 @@ class SetWriter:
         """What is whole and in the storage, by role."""
         return tuple(self._parts[role] for role in sorted(self._parts))
 
-    def write(self, role: str, pipeline: Pipeline, estimate: int = 0) -> Part:
-        """Store what a pipeline makes; raises what either of them does. `estimate` is its size in bytes at most."""
+    def write(self, role: str, pipeline: Pipeline, estimate: int = 0, beside: int = 1) -> Part:
+        """Store what a pipeline makes; raises what either of them does.
+
+        `estimate` is its size in bytes at most, `beside` how many are written at once.
+        """
         key = f"{self.prefix}{role}.age"
         self._running.append(pipeline)
         try:
@@ -45,6 +48,7 @@ class SetWriter:
                     once=True,
                     retain_until=self.retain_until,
                     tier=self.tier,
+                    beside=beside,
                 )
         finally:
             self._running.remove(pipeline)
