@@ -21,7 +21,9 @@ READ = """
            coalesce(extract(epoch FROM last_archived_time), 0)::float8, coalesce(last_failed_wal, ''),
            coalesce(extract(epoch FROM last_failed_time), 0)::float8,
            (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
-           extract(epoch FROM clock_timestamp())::float8
+           extract(epoch FROM clock_timestamp())::float8, failed_count,
+           (SELECT coalesce(extract(epoch FROM min(modification)), 0)::float8
+            FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')
     FROM pg_stat_archiver
 """
 
@@ -30,7 +32,7 @@ READ = """
 class Archiver:
     """The archiver at `now`; all times are Unix seconds of the database's clock, 0 for never, and names empty then.
 
-    `ready` counts the files that wait for it.
+    `ready` counts the files that wait for it, `waiting_since` is since when the oldest does, `failed` counts failures.
     """
 
     mode: str
@@ -40,6 +42,8 @@ class Archiver:
     last_failed_at: float
     ready: int
     now: float
+    failed: int = 0
+    waiting_since: float = 0.0
 
     @property
     def is_failing(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,16 +23,25 @@ from .places import Place
 from .signatures import Signer, Trusted, load_signer, trusted_keys
 from .walk import Chain, walk
 
+# pgbackrest itself tries for a minute before it says that the storage does not answer.
+HURRIED_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class Context:
     """The doors of one host's jobs; opening one raises BackupError."""
 
     config: BackupConfig
+    is_hurried: bool = False
+
+    @property
+    def hurried(self) -> Context:
+        """The same doors, which give up soon: for who waits at a screen; one that is open stays as it is."""
+        return self if "objects" in self.__dict__ else dataclasses.replace(self, is_hurried=True)
 
     @cached_property
     def objects(self) -> Objects:
-        return open_objects(self.config.storage)
+        return open_objects(self.config.storage, hurried=self.is_hurried)
 
     @cached_property
     def place(self) -> Place:
@@ -48,15 +58,14 @@ class Context:
     @cached_property
     def repository(self) -> Repository:
         physical = self.config.physical
-        return Repository(
-            RepositoryConfig(
-                physical.stanza,
-                config_file=physical.config_file,
-                user=self.config.cluster.user,
-                lock_dir=physical.lock_dir,
-                log_dir=physical.log_dir,
-            )
+        known = RepositoryConfig(
+            physical.stanza,
+            config_file=physical.config_file,
+            user=self.config.cluster.user,
+            lock_dir=physical.lock_dir,
+            log_dir=physical.log_dir,
         )
+        return Repository(dataclasses.replace(known, short_seconds=HURRIED_SECONDS) if self.is_hurried else known)
 
     def chain(self) -> Chain:
         """Walk the chain as it is now, and compare its head with what this host remembers."""

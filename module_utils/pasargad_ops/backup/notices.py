@@ -108,6 +108,11 @@ def notices_send(directory: Path, channels: Sequence[Channel], now: float) -> Se
         return Sent(problems=(f"the outbox {directory} cannot be used: {_word(error)}",))
 
 
+def notices_waiting(directory: Path) -> int:
+    """Return how many messages some channel has still to take; those of the next digest are not counted."""
+    return sum(1 for entry in _read(directory)[0] if not entry.closed and not _is_gathered_later(entry))
+
+
 def _send(directory: Path, channels: Sequence[Channel], now: float) -> Sent:
     entries, problems = _read(directory)
     entries = _gather(directory, entries, now)

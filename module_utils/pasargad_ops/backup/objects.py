@@ -159,15 +159,21 @@ class Objects(Protocol):
         ...
 
 
-def open_objects(place: Storage) -> Objects:
-    """Open the storage that is set: the bucket, else the directory; raises CONFIG where neither can be used."""
+def open_objects(place: Storage, *, hurried: bool = False) -> Objects:
+    """Open the storage that is set: the bucket, else the directory; raises CONFIG where neither can be used.
+
+    One that is `hurried` gives up within half a minute, for who waits at a screen.
+    """
     if place.bucket:
         try:
             from .objects_s3 import S3Objects
+            from .objects_s3_faults import BRIEF
         except ImportError as error:
             raise BackupError(
                 Code.CONFIG, f"S3 cannot be used: {error}", hint="apt-get install python3-boto3"
             ) from error
+        if hurried:
+            return S3Objects(place, patience=BRIEF, connect_timeout=3.0, read_timeout=8.0)
         return S3Objects(place)
     if place.directory is not None:
         from .objects_dir import DirectoryObjects

@@ -6,20 +6,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ..outcome import Outcome
-from .archiver import read_archiver, trouble
+from .archiver import LOOK, read_archiver, trouble
 from .chain import Entry
 from .context import Context
 from .errors import BackupError, Code
 from .facts import last_heartbeat
 from .job import as_failure, places_of
+from .notices import notices_waiting
 from .proofs import Proof, load_proofs
 from .telling import last_endings
+from .walk import HINT
 from .windows import Windows, told
 
-JOBS = ("physical", "logical", "verify", "drill-physical", "drill-logical", "drill-canary", "retain", "restore")
+JOBS = ("physical", "logical", "verify", "drill-physical", "drill-logical", "drill-canary", "retain")
+# What people do by hand: how it ended is shown, and is no trouble of today.
+BY_HAND = ("restore", "rescue")
 # After so long a nightly set is late; it is also what the shop's own health check takes for too old.
 LATE_SECONDS = 26 * 3600.0
 
@@ -49,8 +54,11 @@ class Screen:
 
 
 def status(context: Context) -> Outcome:
-    """Gather everything; the code is 0 when all is well, else that of the first trouble. Changes nothing."""
-    screen = Screen()
+    """Gather everything; the code is 0 when all is well, else that of the first trouble. Changes nothing.
+
+    Each part that does not answer has its line within half a minute; the others stand all the same.
+    """
+    screen, context = Screen(), context.hurried
     screen.try_to("sets", lambda: _sets(context, screen))
     screen.try_to("window", lambda: _window(context, screen))
     screen.try_to("now", lambda: _now(context, screen))
@@ -71,7 +79,7 @@ def _sets(context: Context, screen: Screen) -> None:
         entries = [entry for entry in chain.offered if entry.manifest.kind == kind]
         screen.details[kind] = [_as_record(entry, proofs) for entry in entries[-1:]]
         if not entries:
-            screen.show(kind, "NONE yet")
+            screen.show(f"{kind} set", "NONE yet")
             screen.complain(_missing(kind))
             continue
         newest = entries[-1]
@@ -81,7 +89,7 @@ def _sets(context: Context, screen: Screen) -> None:
         words = (
             f"set {newest.seq}, {span(age)} old, {size(newest.manifest.bytes)}, {_proven(proof)}; {len(entries)} sets"
         )
-        screen.show(kind, f"{words}; last drill {span(now - drilled) + ' ago' if drilled else 'NEVER'}")
+        screen.show(f"{kind} set", f"{words}; last drill {span(now - drilled) + ' ago' if drilled else 'NEVER'}")
         if age > LATE_SECONDS:
             screen.complain(_late(kind, age))
         if proof.flaw:
@@ -90,7 +98,7 @@ def _sets(context: Context, screen: Screen) -> None:
     screen.show("chain", f"head {chain.head.seq} {chain.head.sha256[:12] or '-'}, {sound}")
     if chain.findings:
         first = chain.findings[0]
-        screen.complain(BackupError(first.code, first.text, hint="pasargad-ops backup verify --level 1"))
+        screen.complain(BackupError(first.code, first.text, hint=HINT))
 
 
 def _as_record(entry: Entry, proofs: dict[str, Proof]) -> dict[str, Any]:
@@ -137,11 +145,17 @@ def _window(context: Context, screen: Screen) -> None:
     screen.details["windows"] = [[window.since, window.until] for window in found.windows]
     spans = [f"{told(window.since)} to {told(window.until)}" for window in found.windows]
     screen.show("restorable", "; ".join(spans[-3:]) if spans else "NO point in time")
+    if not spans:
+        why = "; ".join(f"{each.label}: {each.why}" for each in found.unusable) or "there is no backup"
+        words = f"no point in time can be restored: {why}"
+        hint = f"pasargad-ops backup physical --kind full --slot {_slot()}"
+        screen.complain(BackupError(Code.TARGET_TIME, words, hint=hint))
     for broken in found.breaks[-1:]:
         screen.show("gap", broken.why)
-        screen.complain(
-            BackupError(Code.WAL_GAP, broken.why, hint=f"pasargad-ops backup physical --kind full --slot {_slot()}")
-        )
+        if broken.until is None:
+            # Later ones have a backup after them: those points in time are lost, and nothing can be done about it.
+            hint = f"pasargad-ops backup physical --kind full --slot {_slot()}"
+            screen.complain(BackupError(Code.WAL_GAP, broken.why, hint=hint))
 
 
 def _slot() -> str:
@@ -153,33 +167,47 @@ def _now(context: Context, screen: Screen) -> None:
         archiver = read_archiver(connection)
         heartbeat = last_heartbeat(connection)
         connection.rollback()
-    behind = archiver.now - archiver.last_archived_at if archiver.last_archived_at else 0
+    behind = archiver.silent_seconds if archiver.last_archived_at else None
     screen.details["rpo_seconds"] = behind
     beat = f"heartbeat {span(archiver.now - heartbeat.at_ms / 1000)} ago" if heartbeat else "NO heartbeat"
-    arrived = f"WAL arrived {span(behind)} ago" if archiver.last_archived_at else "NO WAL arrived yet"
+    arrived = "NO WAL arrived yet" if behind is None else f"WAL arrived {span(behind)} ago"
     screen.show("loss now", f"{arrived}, {archiver.ready} segments wait; {beat}")
     if words := trouble(archiver):
-        screen.complain(BackupError(Code.ARCHIVER, words, hint="journalctl -u 'postgresql@*' -e; is the storage up?"))
+        screen.complain(BackupError(Code.ARCHIVER, words, hint=LOOK))
+    silence = context.config.bounds.wal_silence_seconds
+    if heartbeat is None or archiver.now - heartbeat.at_ms / 1000 > silence:
+        words = "nothing writes the heartbeat, by which loss is measured"
+        hint = "systemctl status pasargad-backup-heartbeat.timer; journalctl -u pasargad-backup-heartbeat -e"
+        screen.complain(BackupError(Code.RPO_OVER, words, hint=hint))
+    elif archiver.silent_seconds > silence:
+        # The heartbeat alone makes a segment a minute.
+        words = "no WAL has arrived" if behind is None else f"no WAL has arrived for {span(behind)}"
+        screen.complain(BackupError(Code.RPO_OVER, words, hint=LOOK))
 
 
 def _jobs(context: Context, screen: Screen) -> None:
-    endings = last_endings(places_of(context), JOBS)
+    endings = last_endings(places_of(context), (*JOBS, *BY_HAND))
     screen.details["jobs"] = endings
-    now = time.time()
-    for job in JOBS:
-        if (line := endings.get(job)) is None:
-            continue
-        good = line["code"] in (Code.DONE, Code.CLAIMED)
-        how = "well" if good else f"FAILED with {line['code']}"
-        screen.show(job, f"{how}, {span(now - line['at'])} ago, in {line['seconds']:.0f} s: {line['summary'][:90]}")
-        if not good:
-            screen.complain(BackupError(Code(line["code"]), f"{job} failed", hint=line.get("hint", "")))
+    for job in (*JOBS, *BY_HAND):
+        if job in endings:
+            screen.try_to(job, partial(_job, screen, job, endings[job]))
+
+
+def _job(screen: Screen, job: str, line: dict[str, Any]) -> None:
+    good = line["code"] in (Code.DONE, Code.CLAIMED)
+    how = "well" if good else f"FAILED with {line['code']}"
+    ago = span(time.time() - line["at"])
+    screen.show(job, f"{how}, {ago} ago, in {line['seconds']:.0f} s: {line['summary'][:90]}")
+    if not good and job in JOBS:
+        known = Code(line["code"]) if line["code"] in set(Code) else Code.BROKEN
+        screen.complain(BackupError(known, f"{job} failed: {line['summary']}", hint=line.get("hint", "")))
 
 
 def _outbox(context: Context, screen: Screen) -> None:
-    waiting = sum(1 for _ in context.config.outbox.glob("*.json")) if context.config.outbox.is_dir() else 0
+    waiting = notices_waiting(context.config.outbox)
+    screen.details["outbox"] = waiting
     names = ", ".join(channel.name for channel in context.channels()) or "NOBODY is told: no mail, no Slack"
-    screen.show("notices", f"{waiting} kept; channels: {names}")
+    screen.show("notices", f"{waiting} wait to be sent; channels: {names}")
 
 
 def sets(context: Context) -> Outcome:
