@@ -52,12 +52,13 @@ def refuse(status: int, code: str, **headers: str) -> Fault:
 
 
 class Proxy:
-    """Listens on loopback; `fault` is asked for each request."""
+    """Listens on loopback; `fault` is asked for each request, and `added` are headers that S3 gets besides."""
 
     def __init__(self, behind: str) -> None:
         self.behind = urlsplit(behind).netloc
         self.seen: list[Seen] = []
         self.fault: Callable[[Seen], Fault | None] = lambda _: None
+        self.added: dict[str, str] = {}
         self._lock = threading.Lock()
         proxy = self
 
@@ -144,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items():
                 if name.lower() not in ("expect", "connection"):
                     line.putheader(name, value)
+            for name, value in self.proxy.added.items():
+                line.putheader(name, value)
             line.endheaders(body or None)
             answer = line.getresponse()
             headers = [

@@ -356,8 +356,8 @@ def test_a_storage_that_does_not_know_one_condition_gets_the_other_statements(
         if seen.kind != "put" or "?policy" not in seen.path:
             return None
         tries += 1
-        # The whole, and in the order of the statements the second.
-        return refuse(400, "MalformedPolicy") if tries in (1, 3) else None
+        # After the trial the whole, and in the order of the statements the second.
+        return refuse(400, "MalformedPolicy") if tries in (2, 4) else None
 
     proxy.fault = refuse_the_second
     first = bucket_apply(request_, dry_run=False)
@@ -556,3 +556,23 @@ def test_what_a_crash_left_is_brought_to_its_end(request_: BucketRequest, proxy:
     proxy.fault = lambda _: None
     assert ids(bucket_apply(request_, dry_run=False)) == []
     assert not bucket_apply(request_, dry_run=False).changed
+
+
+def test_a_storage_that_takes_tls_for_plain_http_shuts_nobody_out(request_: BucketRequest, proxy: Proxy) -> None:
+    proxy.added = {"X-Forwarded-Proto": "http"}
+    for changed in (True, False):
+        outcome = bucket_apply(request_, dry_run=False)
+        assert (outcome.changed, ids(outcome)) == (changed, ["policy.PasargadTlsOnly"])
+        assert "X-Forwarded-Proto" in evidence(outcome, "policy.PasargadTlsOnly")
+    assert ids(bucket_audit(request_)) == ["policy.PasargadTlsOnly"]
+    # Told the truth, it gets the statement, and refuses who comes without.
+    proxy.added = {"X-Forwarded-Proto": "https"}
+    assert ids(bucket_apply(request_, dry_run=False)) == ids(bucket_audit(request_)) == []
+    proxy.added = {"X-Forwarded-Proto": "http"}
+    assert failure(lambda: bucket_audit(request_)).code is Code.STORAGE_DENIED
+
+
+def test_amazon_is_asked_in_the_buckets_own_region(request_: BucketRequest) -> None:
+    amazon = dataclasses.replace(request_, endpoint_url="https://s3.amazonaws.com", region="eu-central-1")
+    assert amazon.open()._client.meta.endpoint_url == "https://s3.eu-central-1.amazonaws.com"
+    assert request_.open()._client.meta.endpoint_url == request_.endpoint_url

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..outcome import Outcome
 from .bucket_door import PATIENCE, BucketDoor, NotSupported
-from .bucket_policies import is_public, role_documents
-from .bucket_probe import look_at_address, look_at_clock, look_at_promises
+from .bucket_policies import SID, is_public, role_documents
+from .bucket_probe import knows_tls, look_at_address, look_at_clock, look_at_promises
 from .bucket_rules import BucketRules, encryption
 from .bucket_settings import (
     APPLY,
@@ -36,6 +36,8 @@ UNLOCKED = (
     "make a new bucket, or run it with backup_bucket_lock_existing=true: AWS allows that since 2023 for a bucket with "
     "versions, it cannot be taken back, and objects that are there already stay unlocked"
 )
+TLS_ONLY = SID + "TlsOnly"
+BLIND = "it takes every request for one by plain HTTP; let the proxy before it pass X-Forwarded-Proto"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,12 @@ def _visit(
     else:
         refused: dict[str, str] = {}
         if not _same(stands, target):
-            claimed, refused = setting.put(door, stands, target)
+            possible, blind = dict(target), {}
+            if setting is POLICY and not (TLS_ONLY in stands or knows_tls(door, request.rules, stands)):
+                del possible[TLS_ONLY]
+                blind = {TLS_ONLY: BLIND}
+            claimed, refused = setting.put(door, stands, possible)
+            refused |= blind
             stands = _read_back(lambda: setting.look(door), claimed)
         seen.after[setting.name] = stands
         without = setting is OBJECT_LOCK and not stands

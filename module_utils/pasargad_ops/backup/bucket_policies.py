@@ -137,6 +137,16 @@ def _statements(current: Mapping[str, Call], rules: BucketRules, cipher: Mapping
     return statements
 
 
+def tls_trial(stands: Mapping[str, Call], rules: BucketRules, key: str) -> dict[str, Call]:
+    """Return the statements that stand and one that refuses a single key, which nothing has, over plain HTTP.
+
+    A storage behind a proxy may take every request for such a one; `TlsOnly` would then shut out everybody, also who
+    comes to take it back.
+    """
+    trial = _deny("TlsTrial", ["s3:GetObject"], rules.arn(key), {"Bool": {"aws:SecureTransport": "false"}})
+    return {**stands, trial["Sid"]: trial}
+
+
 def _longest_lock(rules: BucketRules) -> int:
     """Return after how many days no set is kept by anything of ours: nobody needs a longer lock."""
     return max(rules.longest_days.values()) + rules.lock_days + rules.backstop_days

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from .bucket_door import BucketDoor
+from .bucket_door import BucketDoor, NotAccepted, NotSupported
+from .bucket_policies import tls_trial
 from .bucket_rules import BucketRules
-from .bucket_settings import APPLY, NOT_SUPPORTED, OTHER, Finding
+from .bucket_settings import APPLY, NOT_SUPPORTED, OTHER, POLICY, Finding, Parts
+from .errors import BackupError, Code
 
 BODY = b"Written once, to see that a second time is refused.\n"
 SKEW = timedelta(seconds=60)
@@ -70,6 +72,24 @@ def look_at_promises(door: BucketDoor, rules: BucketRules, *, may_write: bool) -
     if door.has(wrong) or (may_write and not door.put_once(wrong, BODY, ContentMD5=other)):
         found.append(Finding("checksums", DAMAGE, f"{wrong} was taken under a wrong Content-MD5", OTHER))
     return found
+
+
+def knows_tls(door: BucketDoor, rules: BucketRules, policy: Parts) -> bool:
+    """Tell whether the storage takes these requests for what they are; leaves a statement that the next write removes.
+
+    A storage that does not know the condition refuses the trial, and later the statement.
+    """
+    key = f"{rules.root}probe/nothing"
+    try:
+        door.write(POLICY.write, **POLICY.pack(tls_trial(policy, rules, key)))
+        door.has(key)
+    except (NotAccepted, NotSupported):
+        return True
+    except BackupError as error:
+        if error.code is not Code.STORAGE_DENIED:
+            raise
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
