@@ -215,7 +215,16 @@ MUTANTS = [
         "if rest and order.status == Status.REFUND_DUE:",
         "if False:",
     ),
-    Mutant("an order goes where it may not", ORDERS, "if to not in TRANSITIONS[before]:", "if False:"),
+    Mutant(
+        "an order goes where it may not",
+        ORDERS,
+        "if to not in TRANSITIONS[before]:\n"
+        '        raise IllegalTransition(f"{order.number} is {before.label.lower()} '
+        'and cannot become {to.label.lower()}.")\n'
+        "    if not order.may_become(to):",
+        "if False:",
+    ),
+    Mutant("an order that is collected can be sent", ORDERS, "if not order.may_become(to):", "if False:"),
     Mutant(
         "a refunded order is not closed",
         REFUNDS,
