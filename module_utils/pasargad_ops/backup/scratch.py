@@ -19,7 +19,8 @@ from .. import shell
 from ..outcome import OperationError
 from .errors import BackupError, Code
 
-# Whatever its own files say: no network, no archiving into the living one's archive, nothing loaded without need.
+# Whatever its own files say: no network, no archiving into the living one's archive, nothing loaded that runs jobs of
+# its own, and no subscription that fetches what the living one has ordered.
 QUIET = {
     "listen_addresses": "",
     "archive_mode": "off",
@@ -27,6 +28,12 @@ QUIET = {
     "ssl": "off",
     "hba_file": "",
     "ident_file": "",
+    "archive_cleanup_command": "",
+    "recovery_end_command": "",
+    "primary_conninfo": "",
+    "shared_preload_libraries": "",
+    "session_preload_libraries": "",
+    "max_logical_replication_workers": "0",
     "external_pid_file": "",
     "data_directory": "",
     "logging_collector": "off",
@@ -88,9 +95,13 @@ class ScratchPlace:
 def scratch_root(place: ScratchPlace) -> Iterator[None]:
     """Make the directories of a scratch cluster, and remove everything in the end; an old one's leftovers go first."""
     discard(place)
+    # Whatever mask a unit runs under, the cluster's user has to get through to it.
+    for above in [path for path in reversed(place.root.parents) if not path.exists()]:
+        above.mkdir(exist_ok=True)
+        above.chmod(0o755)
     try:
         for directory in (place.root, place.sockets):
-            directory.mkdir(mode=0o700, parents=True)
+            directory.mkdir(mode=0o700)
             _give(directory, place.user)
         yield
     finally:
@@ -105,10 +116,23 @@ def discard(place: ScratchPlace) -> None:
         raise BackupError(
             Code.TARGET_REFUSED, f"{place.root} holds other things than a drill", hint="name an empty directory"
         )
-    if (place.data_dir / "postmaster.pid").exists():
+    if _server_of(place):
         _control(place, "--mode=immediate", "stop", check=False)
     _end_writers(place)
     shutil.rmtree(place.root)
+
+
+def _server_of(place: ScratchPlace) -> int:
+    """Return the process that serves this very directory, or 0.
+
+    After a reboot the number in a leftover may be any program's, the living server's too, and pg_ctl would not ask.
+    """
+    try:
+        pid = int((place.data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return 0
+    return pid if str(place.data_dir).encode() in words else 0
 
 
 def _end_writers(place: ScratchPlace) -> None:

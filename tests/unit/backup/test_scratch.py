@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pasargad_ops.backup import scratch
 from pasargad_ops.backup.errors import BackupError, Code
-from pasargad_ops.backup.scratch import ScratchPlace, discard
+from pasargad_ops.backup.scratch import ScratchPlace, discard, scratch_root
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -51,3 +53,42 @@ def test_a_directory_with_other_things_is_left_alone(place: ScratchPlace) -> Non
         discard(place)
     assert refusal.value.code == Code.TARGET_REFUSED
     assert place.data_dir.exists()
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_number_that_another_server_has_now_is_not_stopped(
+    place: ScratchPlace, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    """After a reboot the leftover names any process, even the living server."""
+    stopped: list[str] = []
+    monkeypatch.setattr(scratch, "_control", lambda _, *arguments, check: stopped.append(arguments[-1]))
+    directory = place.data_dir if ours else place.data_dir.with_name("main")
+    server = subprocess.Popen([*SLEEPS, "-D", str(directory)])
+    try:
+        (place.data_dir / "postmaster.pid").write_text(f"{server.pid}\n{place.data_dir}\n")
+        discard(place)
+        assert server.poll() is None
+    finally:
+        server.kill()
+        server.wait()
+    assert stopped == (["stop"] if ours else [])
+    assert not place.root.exists()
+
+
+@pytest.mark.parametrize("content", ["", "none\n", f"{2**22 + 1}\n"])
+def test_a_leftover_that_names_no_process_is_removed(place: ScratchPlace, content: str) -> None:
+    (place.data_dir / "postmaster.pid").write_text(content)
+    discard(place)
+    assert not place.root.exists()
+
+
+def test_its_user_gets_through_whatever_mask_a_unit_runs_under(tmp_path: Path) -> None:
+    place = ScratchPlace(tmp_path / "new" / "drill", Path("/usr/bin"), user="daemon")
+    before = os.umask(0o077)
+    try:
+        with scratch_root(place):
+            assert place.root.stat().st_mode & 0o777 == 0o700
+            assert place.root.parent.stat().st_mode & 0o777 == 0o755
+    finally:
+        os.umask(before)
+    assert place.root.parent.exists() and not place.root.exists()
