@@ -13,8 +13,8 @@ from pasargad_lab.lab import Lab
 from tests.sentinel import Bystander, Executions, ExecutionWatcher, Finding, Sentinel, files_with_secrets
 from tests.shop import REPOSITORY, Run, Shop, run
 
-# Sent to every browser that pays.
-PUBLIC = {"vault_pasargad_stripe_publishable_key"}
+# Sent to every browser that pays; and the half of a key with which anybody may encrypt.
+PUBLIC = {"vault_pasargad_stripe_publishable_key", "vault_pasargad_backup_recipient"}
 VERBOSE = ("-vvv", "--diff")
 ENTER = ("env", f"PYTHONPATH={REPOSITORY}/module_utils")
 # Where a file that holds a secret has no business at all, whoever may read it.
