@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -183,7 +182,8 @@ def build(kind: Any, value: Any, where: str) -> Any:
         _want(isinstance(value, str) and value.startswith("/"), (), "absolute path", where)
         return Path(value)
     if hasattr(kind, "total_seconds"):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Not for a number that is none or infinite, either.
         _want(number and abs(value) < LONGEST_SECONDS, value, "number of seconds", where)
         return kind(seconds=value)
     _want(type(value) is kind, value, KINDS.get(kind, kind.__name__), where)

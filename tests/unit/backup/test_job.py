@@ -43,6 +43,10 @@ def body(work):
         print("at work", program.pid, flush=True)
         code = program.wait()
         raise BackupError(Code.DUMP_FAILED, f"the program ended with {code}")
+    except SystemExit:
+        if mode == "blames":
+            raise BackupError(Code.DUMP_FAILED, "pg_dump was killed")
+        raise
     finally:
         program.kill()
         if mode == "slow":
@@ -320,6 +324,14 @@ def test_a_signal_ends_it_as_an_exception_does(tmp_path: Path, number: signal.Si
     assert looked(context).ended == {1: 130}
     assert told(context) == [("logical", 130)]
     assert [notice["code"] for notice in notices(context)] == [130]
+
+
+def test_what_a_body_makes_of_a_signal_is_not_the_reason(tmp_path: Path) -> None:
+    process = at_work(tmp_path, {"name": "verify", "slot": SLOT}, "blames")
+    process.terminate()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == Code.INTERRUPTED, err
+    assert told(host(tmp_path)) == [("verify", 130)]
 
 
 def test_a_signal_to_all_its_programs_too_is_no_failure_of_theirs(tmp_path: Path) -> None:

@@ -220,6 +220,15 @@ def test_a_list_that_lost_young_backups_is_not_believed(tmp_path: Path) -> None:
     assert shop.retain(force=True).details["marked"]
 
 
+def test_the_end_of_the_chain_stays_though_its_backup_is_gone(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    physical_weeks(shop, 1)
+    del shop.repository.backups[-1]
+    assert shop.retain(force=True).details["marked"] == []
+    shop.logical()
+    assert len(shop.retain(force=True).details["marked"]) == 1
+
+
 def refused_after_expiry(shop: Shop, words: str) -> BackupError:
     """What pgbackrest lists is asked for after it has expired: no set is touched."""
     before = dict(shop.shelf.kept)
