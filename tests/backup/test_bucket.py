@@ -252,14 +252,19 @@ def test_a_soft_and_a_short_lock_are_found(request_: BucketRequest, client: Any)
         lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": mode, "Days": days}}}
         client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
         assert f'"days": {days}, "mode": "{mode}"' in evidence(bucket_audit(request_), "object-lock.default")
+    lock["Rule"] = {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 1}}
+    client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+    assert "object-lock.default" not in ids(bucket_audit(request_))
     assert ids(bucket_apply(request_, dry_run=False)) == []
 
 
-def test_what_is_stronger_stays(request_: BucketRequest) -> None:
+def test_what_is_stronger_stays(request_: BucketRequest, client: Any) -> None:
     rules = request_.rules
     kms = "arn:aws:kms:eu-central-1:123456789012:key/0b6a"
     strong = dataclasses.replace(rules, lock_days=400, undo_days=30, backstop_days=365, kms_key=kms)
     made = bucket_apply(dataclasses.replace(request_, rules=strong), dry_run=False)
+    told = client.get_bucket_encryption(Bucket=rules.bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert told["BucketKeyEnabled"]
     again = bucket_apply(request_, dry_run=False)
     assert (again.changed, again.details["after"], ids(again)) == (False, made.details["after"], [])
 
@@ -366,6 +371,29 @@ def test_a_storage_that_does_not_know_one_condition_gets_the_other_statements(
     proxy.fault = lambda seen: refuse(400, "MalformedPolicy") if seen.kind == "put" and "?policy" in seen.path else None
     again = bucket_apply(request_, dry_run=False)
     assert (again.changed, ids(again)) == (False, ["policy.PasargadTlsVersion"])
+
+
+def test_a_harmful_rule_goes_also_where_rules_are_taken_one_by_one(
+    request_: BucketRequest, proxy: Proxy, client: Any
+) -> None:
+    bucket_apply(request_, dry_run=False)
+    relive(lambda rules: (rules.update(theirs=THEIRS), rules.pop("daily"), rules.pop("weekly")))(
+        client, request_.rules.bucket
+    )
+    before = proxy.count("put")
+    proxy.fault = lambda seen: (
+        refuse(400, "InvalidRequest")
+        if "?lifecycle" in seen.path and seen.kind == "put" and seen.same == before
+        else None
+    )
+    assert ids(bucket_apply(request_, dry_run=False)) == ids(bucket_audit(request_)) == []
+
+
+def test_the_audit_writes_no_probe(request_: BucketRequest, proxy: Proxy, client: Any) -> None:
+    client.create_bucket(Bucket=request_.rules.bucket, ObjectLockEnabledForBucket=True)
+    count = len(writes(proxy))
+    assert "conditions" in ids(bucket_audit(request_))
+    assert len(writes(proxy)) == count
 
 
 def test_a_storage_that_says_yes_and_does_nothing_is_found_out(request_: BucketRequest, proxy: Proxy) -> None:

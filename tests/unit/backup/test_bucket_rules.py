@@ -107,6 +107,8 @@ def test_the_policy_never_becomes_milder_and_keeps_what_others_wrote() -> None:
     left = {"NumericLessThan": {"s3:object-lock-remaining-retention-days": "99"}}
     assert (after["PasargadNoShortLock"]["Condition"], after["Theirs"]) == (left, strict["Theirs"])
     assert bucket_policy(after, RULES, AES) == after
+    # What an older version of ours, or a trial that died, has left.
+    assert bucket_policy({**after, "PasargadTlsTrial": POLICY["PasargadTlsOnly"]}, RULES, AES) == after
     # A number that is none is no reason to keep anything.
     after["PasargadTlsVersion"]["Condition"] = {"NumericLessThan": {"s3:TlsVersion": "none"}}
     assert bucket_policy(after, RULES, AES)["PasargadTlsVersion"] == POLICY["PasargadTlsVersion"]
@@ -124,6 +126,7 @@ def test_a_statement_for_everybody_is_recognised() -> None:
     assert is_public(statement)
     assert not is_public({**statement, "Principal": {"AWS": ADMIN}})
     assert not is_public({**statement, "Effect": "Deny"})
+    assert not is_public({**statement, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}})
 
 
 def test_what_is_written_once_lies_where_places_say() -> None:
