@@ -25,6 +25,9 @@ from pasargad.shipments.selectors import shipments_of
 
 pytestmark = pytest.mark.django_db
 State = Shipment.State
+NOT_STANDING = [
+    Status.AWAITING_PAYMENT, Status.EXPIRED, Status.CANCELLED, Status.REFUND_DUE, Status.REFUNDED, Status.DELIVERED,
+]  # fmt: skip
 
 
 def paid(*lines) -> Order:
@@ -141,10 +144,7 @@ def test_a_purchase_without_an_answer_is_asked_about_and_never_made_twice(carrie
     assert state(shipment)[0] == after and len(carrier.bought) == labels
 
 
-@pytest.mark.parametrize(
-    "status",
-    [Status.AWAITING_PAYMENT, Status.EXPIRED, Status.CANCELLED, Status.REFUND_DUE, Status.REFUNDED, Status.DELIVERED],
-)
+@pytest.mark.parametrize("status", NOT_STANDING)
 def test_an_order_that_does_not_stand_gets_no_label(admin_client, settings, carrier: Books, status):
     shipment = parcel()
     rate = services.shipment_rates(shipment)[0]
@@ -156,6 +156,15 @@ def test_an_order_that_does_not_stand_gets_no_label(admin_client, settings, carr
     answer = admin_client.post(f"/{settings.ADMIN_URL_PATH}/shipments/shipment/", data, follow=True)
     assert "needs no label" in answer.content.decode()
     assert state(shipment)[0] == State.PREPARED and carrier.asked == carrier.bought == []
+
+
+@pytest.mark.parametrize("status", NOT_STANDING)
+def test_the_parcel_of_an_order_that_does_not_stand_does_not_leave(status):
+    shipment = parcel("own")
+    Order.objects.update(status=status)
+    with pytest.raises(ShipmentRefused, match="does not stand"):
+        services.shipment_send(shipment.pk, actor="staff")
+    assert state(shipment) == (State.PREPARED, status)
 
 
 def test_refunded_pieces_get_no_label(carrier: Books):
