@@ -63,7 +63,10 @@ def test_a_number_that_another_server_has_now_is_not_stopped(
     stopped: list[str] = []
     monkeypatch.setattr(scratch, "_control", lambda _, *arguments, check: stopped.append(arguments[-1]))
     directory = place.data_dir if ours else place.data_dir.with_name("main")
-    server = subprocess.Popen([*SLEEPS, "-D", str(directory)])
+    serving = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "-D", str(directory)]
+    server = subprocess.Popen(serving, stdout=subprocess.PIPE)
+    assert server.stdout
+    server.stdout.readline()
     try:
         (place.data_dir / "postmaster.pid").write_text(f"{server.pid}\n{place.data_dir}\n")
         discard(place)
