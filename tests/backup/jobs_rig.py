@@ -93,6 +93,7 @@ class Host:
             "metrics_dir": str(home / "metrics"),
             "run_dir": str(home / "run"),
             "quiesce_file": str(home / "run/quiesce"),
+            "scratch_dir": str(home / "scratch"),
             **self.more,
         }
 

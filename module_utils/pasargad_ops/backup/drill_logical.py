@@ -6,15 +6,14 @@ from pathlib import Path
 
 from .chain import Entry
 from .context import Context
-from .drill import DrillRequest, be_nice
+from .drill import DrillRequest
 from .drill_checks import amcheck, look_into
-from .drill_physical import ROOM, Phases
-from .drill_report import Drilled, conclude
+from .drill_physical import require_room
+from .drill_report import Drilled
 from .errors import BackupError, Code
-from .job import Done, Work
+from .job import Work
 from .logical_restore import LogicalTarget, compare_with, restore_logical
-from .pgbackrest import free_bytes, no_space
-from .scratch import ScratchPlace, initdb, running, scratch_root
+from .scratch import ScratchPlace, discard, initdb, running, scratch_root
 from .windows import told
 
 DATABASE = "drilled"
@@ -23,50 +22,52 @@ OFFLINE = (
 )
 
 
-def drill_logical(work: Work, request: DrillRequest, place: ScratchPlace) -> Done:
-    """Run one drill; raises KEY without an identity, DRILL_FAILED when it is not equal, RTO_OVER."""
+def foresee(context: Context, request: DrillRequest, place: ScratchPlace) -> str:
+    """Say what would be restored; raises what stands against it."""
+    identity_of(context, request.identity)
+    entry = newest_logical(context, request.seq)
+    require_room(place, entry.manifest.db.bytes, f"set {entry.seq}")
+    return f"set {entry.seq} of {told(entry.manifest.times.snapshot_ms / 1000)}"
+
+
+def restore(work: Work, request: DrillRequest, place: ScratchPlace, drilled: Drilled) -> None:
+    """Restore, measure, and look for everything that is not as it was; raises KEY without an identity."""
     context = work.context
-    be_nice()
+    discard(place)
     identity = identity_of(context, request.identity)
     entry = newest_logical(context, request.seq)
     manifest = entry.manifest
-    needed, free = int(manifest.db.bytes * ROOM), free_bytes(place.root)
-    if free < needed:
-        raise no_space(f"a drill of set {entry.seq} needs {needed:,} bytes below {place.root}, {free:,} are free")
-    work.say(f"restores set {entry.seq} of {told(manifest.times.snapshot_ms / 1000)}")
-    phases = Phases()
+    drilled.label, drilled.run_id = f"set {entry.seq}", manifest.run_id
+    drilled.target = told(manifest.times.snapshot_ms / 1000)
+    require_room(place, manifest.db.bytes, drilled.label)
+    work.say(f"restores {drilled.label} of {drilled.target}")
     with scratch_root(place):
+        drilled.begin()
         initdb(place)
         with running(place) as cluster:
-            phases.end("cluster")
+            drilled.end("cluster")
             target = LogicalTarget(cluster.libpq, DATABASE, place.bin_dir)
-            restored = restore_logical(context, entry, target, identity, work.say)
-            phases.end("fetch")
+            drilled.parts = {f"fetch-{name}": seconds for name, seconds in _restored(work, entry, target, identity)}
+            drilled.end("fetch")
             connection = cluster.connect(DATABASE)
             try:
-                problems = compare_with(connection, manifest)
-                phases.end("open")
-                looked = look_into(connection, living={})
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT count(*) FROM pg_class")
+                connection.rollback()
+                drilled.end("open")
+                drilled.problems += compare_with(connection, manifest)
+                # Its sequences were just compared with those of the snapshot.
+                looked = look_into(connection)
             finally:
                 connection.close()
-            # A sequence that the application feeds itself is as far behind as it was.
-            problems += [words for words in looked.problems if "would give out" not in words]
-            problems += amcheck(place, cluster, DATABASE)
-        phases.end("checks")
-    drilled = Drilled(
-        kind="logical",
-        target=told(manifest.times.snapshot_ms / 1000),
-        run_id=manifest.run_id,
-        label=f"set {entry.seq}",
-        phases={**phases.seconds, **{f"restore-{name}": seconds for name, seconds in restored.phases.items()}},
-        rto=phases.rto,
-        # The snapshot is the set's own: how old it may become is for the times between sets.
-        rpo=0.0,
-        rows=looked.rows,
-        problems=tuple(problems),
-        level=4,
-    )
-    return conclude(work, drilled)
+            drilled.rows = looked.rows
+            drilled.problems += looked.problems
+            drilled.problems += amcheck(place, cluster, DATABASE)
+        drilled.end("checks")
+
+
+def _restored(work: Work, entry: Entry, target: LogicalTarget, identity: Path) -> list[tuple[str, float]]:
+    return [*restore_logical(work.context, entry, target, identity, work.say).phases.items()]
 
 
 def identity_of(context: Context, given: Path | None) -> Path:
@@ -74,7 +75,11 @@ def identity_of(context: Context, given: Path | None) -> Path:
     identity = given or context.config.identity_file
     if identity is None:
         raise BackupError(Code.KEY, "no key that opens logical sets is on this host, as it should be", hint=OFFLINE)
-    return identity
+    try:
+        with identity.open("rb"):
+            return identity
+    except OSError as error:
+        raise BackupError(Code.KEY, f"the key {identity} cannot be read: {error.strerror}", hint=OFFLINE) from error
 
 
 def newest_logical(context: Context, seq: int = 0) -> Entry:

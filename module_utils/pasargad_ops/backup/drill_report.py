@@ -2,83 +2,137 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from .context import Context
 from .errors import BackupError, Code
-from .job import Done, Work
+from .job import Done, Work, as_failure
 from .proofs import note_proof
 from .signatures import seal
 
 BODY = "drill"
+# What a restore proves of a set when nothing is wrong.
+LEVELS = {"physical": 3, "logical": 4}
+AGAIN = "pasargad-ops backup verify --level 2"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drilled:
-    """One drill; times are seconds, `problems` says in words what is wrong, `level` what it proves when nothing is."""
+    """One drill, filled in while it runs; times are seconds, `problems` say in words what is wrong.
+
+    `phases` are in order; those up to the first answered query make the RTO. `parts` are pieces of a phase. `rpo` is
+    infinite where nobody can tell. `lines` are for people.
+    """
 
     kind: str
-    target: str
-    run_id: str
-    label: str
-    phases: Mapping[str, float]
-    rto: float
-    rpo: float
-    rows: int
-    problems: tuple[str, ...]
-    level: int
+    target: str = ""
+    label: str = ""
+    run_id: str = ""
     seed: int = 0
+    rows: int = 0
+    rpo: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """Begin the first phase."""
+        self._since = time.monotonic()
+
+    def end(self, phase: str) -> None:
+        """Note the phase that has just ended, and begin the next."""
+        now = time.monotonic()
+        self.phases[phase], self._since = now - self._since, now
+
+    @property
+    def rto(self) -> float:
+        """Until the first query was answered; the checks after it are no part of getting the shop back."""
+        return sum(seconds for name, seconds in self.phases.items() if name != "checks")
+
+
+@contextlib.contextmanager
+def failure_told(work: Work, drilled: Drilled) -> Iterator[None]:
+    """Tell also a drill that came to no judgement: else the success of the one before would stand for it."""
+    try:
+        yield
+    except BaseException as error:
+        failure = as_failure(error)
+        drilled.problems.append(failure.message)
+        measure(work, drilled, success=False)
+        with contextlib.suppress(Exception):
+            report(work, drilled, failure.code)
+        # Files that are not what they were are the set's own flaw; a full disk or missing WAL is none.
+        if failure.code == Code.INTEGRITY:
+            note(work.context, drilled)
+        if failure.code == Code.RESTORE_FAILED:
+            raise BackupError(failure.code, failure.message, hint=HINTS[Code.DRILL_FAILED]) from error
+        raise
 
 
 def conclude(work: Work, drilled: Drilled) -> Done:
     """Measure, sign and judge a drill; raises DRILL_FAILED, RPO_OVER or RTO_OVER."""
-    context, bounds = work.context, work.context.config.bounds
-    problems = [*drilled.problems, *idle_phases(drilled)]
-    code = verdict(problems, drilled, bounds.rpo_seconds, bounds.rto_seconds)
+    bounds = work.context.config.bounds
+    drilled.problems += idle_phases(drilled)
+    code = verdict(drilled, bounds.rpo_seconds, bounds.rto_seconds)
     measure(work, drilled, success=code == Code.DONE)
-    report(work, drilled, code)
-    if drilled.run_id:
-        flaw = f"a drill found: {problems[0]}" if problems else ""
-        note_proof(
-            context.config.proofs_file,
-            drilled.run_id,
-            at=context.objects.now().timestamp(),
-            level=drilled.level,
-            flaw=flaw,
-            drilled=not problems,
-        )
-    lost = "" if math.isinf(drilled.rpo) else f", {drilled.rpo:.0f} s lost"
-    summary = f"{drilled.kind} drill of {drilled.label} to {drilled.target}: {drilled.rto:.1f} s{lost}"
-    lines = (
-        summary,
-        ", ".join(f"{name} {seconds:.1f} s" for name, seconds in drilled.phases.items()),
-        f"{drilled.rows:,} rows read",
-        *problems,
-    )
-    if code != Code.DONE:
-        what = problems[0] if problems else summary
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        details = {**as_record(drilled), "problems": problems}
-        raise BackupError(code, f"{what}{more}", hint=HINTS[code], details=details)
-    return Done(summary, changed=False, lines=lines, details=as_record(drilled))
+    note(work.context, drilled)
+    try:
+        report(work, drilled, code)
+    except BackupError as error:
+        # A storage that is away must not hide what was found.
+        if code == Code.DONE:
+            raise
+        work.say(f"the report could not be written: {error.message}")
+    lines = told(drilled)
+    if code == Code.DONE:
+        return Done(lines[0], changed=False, lines=tuple(lines), details=as_record(drilled))
+    what = drilled.problems[0] if drilled.problems else lines[0]
+    more = f" and {len(drilled.problems) - 1} more" if len(drilled.problems) > 1 else ""
+    hint = HINTS["canary"] if drilled.kind == "canary" else HINTS[code]
+    raise BackupError(code, f"{what}{more}", hint=hint, details={**as_record(drilled), "lines": lines})
 
 
-HINTS = {
-    Code.DRILL_FAILED: "take this set for lost: make a new one now, then look for the cause: "
-    "pasargad-ops backup verify --level 2",
+HINTS: Mapping[Any, str] = {
+    Code.DRILL_FAILED: "do not count on this set: make a new one (pasargad-ops backup physical --kind full "
+    f"--slot after-a-drill), then look for the cause: {AGAIN}",
     Code.RPO_OVER: "why does WAL leave late? pasargad-ops backup status; archive_timeout is 60 s",
     Code.RTO_OVER: "a larger host restores faster; or raise backup_rto_seconds, if the shop may be away that long",
+    "canary": "do not trust the drills until this is mended; report it",
 }
 
 
-def verdict(problems: list[str], drilled: Drilled, rpo_bound: float, rto_bound: float) -> Code:
-    """Return how a drill ends; what was restored wrong matters more than how long it took."""
-    if problems:
+def told(drilled: Drilled) -> list[str]:
+    """Return what people are told, the summary first."""
+    target = f" to {drilled.target}" if drilled.target else ""
+    figures = []
+    if drilled.phases:
+        lost = "nobody can tell what was lost" if math.isinf(drilled.rpo) else f"{drilled.rpo:.0f} s lost"
+        figures = [f"{drilled.rto:.1f} s", *([lost] if drilled.kind == "physical" else [])]
+    lines = [f"{drilled.kind} drill of {drilled.label}{target}: {', '.join(figures or ['every damage was noticed'])}"]
+    if drilled.phases:
+        times = {**drilled.phases, **drilled.parts}
+        lines.append(", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items()))
+        lines.append(f"{drilled.rows:,} rows read")
+    return [*lines, *drilled.lines, *drilled.problems]
+
+
+def verdict(drilled: Drilled, rpo_bound: float, rto_bound: float) -> Code:
+    """Return how a drill ends; what was restored wrong matters more than how long it took.
+
+    Time and loss are promised of physical sets alone: a logical one is as old as it is.
+    """
+    if drilled.problems:
         return Code.DRILL_FAILED
+    if drilled.kind != "physical":
+        return Code.DONE
     if drilled.rpo > rpo_bound:
         return Code.RPO_OVER
     return Code.RTO_OVER if drilled.rto > rto_bound else Code.DONE
@@ -89,6 +143,20 @@ def idle_phases(drilled: Drilled) -> list[str]:
     return [f"the phase {name} took no time" for name, seconds in drilled.phases.items() if seconds <= 0]
 
 
+def note(context: Context, drilled: Drilled) -> None:
+    """Write down what the drill proved of its set, or the flaw that it found."""
+    if not drilled.run_id or drilled.kind not in LEVELS:
+        return
+    note_proof(
+        context.config.proofs_file,
+        drilled.run_id,
+        at=time.time(),
+        level=LEVELS[drilled.kind],
+        flaw=f"a drill found: {drilled.problems[0]}" if drilled.problems else "",
+        drilled=not drilled.problems,
+    )
+
+
 def measure(work: Work, drilled: Drilled, *, success: bool) -> None:
     """Give Prometheus what a drill measured."""
     kind = drilled.kind
@@ -96,10 +164,13 @@ def measure(work: Work, drilled: Drilled, *, success: bool) -> None:
     work.measure("pasargad_restore_drill_success", words, float(success), type=kind)
     now = datetime.now(UTC).timestamp()
     work.measure("pasargad_restore_drill_timestamp_seconds", "When the last drill ended.", now, type=kind)
-    for name, seconds in drilled.phases.items():
+    for name, seconds in {**drilled.phases, **drilled.parts}.items():
         work.measure("pasargad_restore_drill_phase_seconds", "How long a phase took.", seconds, type=kind, phase=name)
+    # A drill that did not come so far has measured neither.
+    if "checks" not in drilled.phases:
+        return
     work.measure("pasargad_restore_drill_rto_seconds", "Until the first query was answered.", drilled.rto, type=kind)
-    if not math.isinf(drilled.rpo):
+    if kind == "physical" and not math.isinf(drilled.rpo):
         words = "What would have been lost: from the newest restored heartbeat to the target."
         work.measure("pasargad_restore_drill_rpo_seconds", words, drilled.rpo, type=kind)
     work.measure("pasargad_restore_drill_rows_checked", "Rows that were read.", drilled.rows, type=kind)
@@ -116,10 +187,16 @@ def report(work: Work, drilled: Drilled, code: Code) -> None:
 
 
 def as_record(drilled: Drilled) -> dict[str, Any]:
-    """Return a drill in whole numbers, which alone can be signed: milliseconds."""
-    record = dataclasses.asdict(drilled)
-    record["phases_ms"] = {name: int(seconds * 1000) for name, seconds in record.pop("phases").items()}
-    record["rto_ms"] = int(record.pop("rto") * 1000)
-    rpo = record.pop("rpo")
-    record["rpo_ms"] = -1 if math.isinf(rpo) else int(rpo * 1000)
-    return record
+    """Return a drill in whole numbers, which alone can be signed: milliseconds; -1 for a loss nobody can tell."""
+    return {
+        "kind": drilled.kind,
+        "target": drilled.target,
+        "label": drilled.label,
+        "run_id": drilled.run_id,
+        "seed": drilled.seed,
+        "rows": drilled.rows,
+        "problems": list(drilled.problems),
+        "phases_ms": {name: round(seconds * 1000) for name, seconds in {**drilled.phases, **drilled.parts}.items()},
+        "rto_ms": round(drilled.rto * 1000),
+        "rpo_ms": -1 if math.isinf(drilled.rpo) else round(drilled.rpo * 1000),
+    }
