@@ -30,17 +30,17 @@ Shop(home, Clocked(home / "storage", clock, dies_at if dies_at >= 0 else None), 
 def test_a_year_of_nights_keeps_its_promises(tmp_path: Path) -> None:
     (tmp_path / "storage").mkdir()
     shop = Shop(tmp_path, Clocked(tmp_path / "storage"))
-    refusals = nights(shop, random.Random(2026), 365, deaths=0)
+    refusals = nights(shop, random.Random(2026), 365, deaths=0, diffs=False)
     chain = shop.walk()
     logical = [entry for entry in chain.offered if entry.manifest.kind == "logical"]
     physical = [entry for entry in chain.offered if entry.manifest.kind == "physical"]
     print(f"{len(logical)} logical and {len(physical)} physical sets are left, {refusals} nights were refused")
     assert refusals <= 10
     assert 30 <= len(logical) <= 31 + 9 + 12 + 4
-    assert 30 <= len(physical) <= 45
+    assert 4 <= len(physical) <= 8
     months = {entry.manifest.slot[:7] for entry in logical}
     assert len(months) >= 12
-    assert len(list(shop.shelf.list(shop.place.tombstones))) > 500
+    assert len(list(shop.shelf.list(shop.place.tombstones))) > 300
     assert all(shop.shelf.head(part.key) for entry in logical for part in entry.manifest.objects)
 
 

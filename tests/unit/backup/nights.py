@@ -171,9 +171,9 @@ class Clocked(DirectoryObjects):
         self.writes += 1
 
 
-def night(shop: Shop, chance: random.Random, number: int) -> None:
-    """Make what a night makes: most of it goes well."""
-    if chance.random() < 0.95:
+def night(shop: Shop, chance: random.Random, number: int, *, diffs: bool = True) -> None:
+    """Make what a night makes: most of it goes well. Without `diffs` there is a physical set a week."""
+    if chance.random() < 0.95 and (diffs or number % 7 == 0):
         shop.physical(full=number % 7 == 0, level=2 if chance.random() < 0.9 else 1)
     shop.shelf.clock += timedelta(hours=1)
     if chance.random() < 0.93:
@@ -182,11 +182,11 @@ def night(shop: Shop, chance: random.Random, number: int) -> None:
         shop.logical(level=level, drilled=chance.random() < 0.1, flaw=flaw, size=90 + chance.randrange(20))
 
 
-def nights(shop: Shop, chance: random.Random, count: int, *, deaths: float) -> int:
+def nights(shop: Shop, chance: random.Random, count: int, *, deaths: float, diffs: bool = True) -> int:
     """Let nights pass and assert after each that what must stay has stayed; return how often retention refused."""
     refusals = 0
     for number in range(count):
-        night(shop, chance, number)
+        night(shop, chance, number, diffs=diffs)
         chain = shop.walk()
         before = {kind: shop.last_good(kind, chain) for kind in ("logical", "physical")}
         young = {run_id for run_id, age in shop.ages(chain).items() if age < KEEP}
