@@ -158,10 +158,12 @@ def problems(config: BackupConfig) -> list[str]:
         or bool(mail.host and mail.sender),
     }
     least: list[tuple[str, float, int]] = [
-        *((f"policy.{name}", getattr(policy, name), 1) for name in ("days", "minimum")),
-        *((f"policy.{name}", getattr(policy, name), 0) for name in ("weekly", "monthly", "drilled")),
+        ("policy.minimum", policy.minimum, 1),
+        *((f"policy.{name}", getattr(policy, name), 0) for name in ("days", "weekly", "monthly", "drilled")),
         *((f"policy.{name}", getattr(policy, name).total_seconds(), 1) for name in ("verified_within", "skew")),
-        *((f"bounds.{each.name}", getattr(bounds, each.name), 1) for each in dataclasses.fields(bounds)),
+        # A run that counts as dead at once would be joined by the next one.
+        ("bounds.job_seconds", bounds.job_seconds, 1),
+        *((f"bounds.{each.name}", getattr(bounds, each.name), 0) for each in dataclasses.fields(bounds)),
     ]
     wrong = [words for words, fine in checks.items() if not fine]
     return wrong + [f"{name} is {value:g}, less than {bound}" for name, value, bound in least if value < bound]

@@ -79,12 +79,13 @@ def test_what_the_tests_change_is_good(tmp_path: Path) -> None:
         ("policy.skew", float("nan"), "policy.skew is nan, no number of seconds"),
         ("policy.skew", 1e300, "policy.skew is 1e+300, no number of seconds"),
         ("policy.skew", -60, "policy.skew is -60, less than 1"),
-        ("policy.days", -1, "policy.days is -1, less than 1"),
+        ("policy.days", -1, "policy.days is -1, less than 0"),
         ("policy.minimum", 0, "policy.minimum is 0, less than 1"),
         ("policy.drilled", -1, "policy.drilled is -1, less than 0"),
         ("policy.good_level", 0, "policy.good_level is 0, no level"),
         ("policy.most_percent", 101, "policy.most_percent is 101, no share"),
         ("bounds.job_seconds", 0, "bounds.job_seconds is 0, less than 1"),
+        ("bounds.rpo_seconds", -1, "bounds.rpo_seconds is -1, less than 0"),
         ("cluster.port", 65536, "cluster.port is 65536, no port"),
         ("mail.recipients", ["ops@shop.example"], "no mail.host or mail.sender"),
     ],
@@ -101,7 +102,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_all_that_no_host_can_work_with_is_named_at_once(tmp_path: Path) -> None:
-    error = refusal(changed(changed(settings(tmp_path), "policy.days", 0), "cluster.port", 0))
+    error = refusal(changed(changed(settings(tmp_path), "policy.days", -1), "cluster.port", 0))
     assert "policy.days" in error.message and "cluster.port" in error.message
 
 
