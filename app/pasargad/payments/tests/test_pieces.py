@@ -90,7 +90,12 @@ def test_more_than_were_sent_cannot_be_refunded_as_sent(attempt):
 
 
 def test_what_left_the_house_does_not_come_into_stock_by_a_refund(attempt):
+    before = Variant.objects.get().on_hand
+    with pytest.raises(RefundRefused, match="by a return"):
+        refund(attempt, 3, restock=True)
+    assert Variant.objects.get().on_hand == before and Order.objects.get().status == Status.PAID
     refund(attempt, 2, restock=True)
+    assert Variant.objects.get().on_hand == before + 2
     with pytest.raises(RefundRefused, match="by a return"):
         refund(attempt, 1, restock=True)
     assert check() == []
