@@ -40,8 +40,10 @@ def whole_host(
                 with held(quiesce, wait_seconds=QUIESCE_SECONDS, doing="a restore"), closed_shop(config):
                     yield deploy_id
                 audit.record_end(config, deploy_id, "restored", by=owner.name, **about)
-        except OperationError as error:
-            audit.record_end(config, deploy_id, "failed", phase="restore", error=error.message[:500])
+        except BaseException as error:
+            # Also a signal or a fault of the program: every deploy id has one line that says how it ended.
+            words = error.message if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
+            audit.record_end(config, deploy_id, "failed", phase="restore", error=words[:500])
             raise
         finally:
             release_lease(config, deploy_id)

@@ -156,6 +156,18 @@ def test_when_somebody_writes_on_nothing_changes_and_the_shop_opens_again(
     assert shop.host.audit()[-1]["result"] == "failed" and read_lease(shop.host.config) is None
 
 
+def test_a_signal_opens_the_shop_again_and_is_written_down_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(go_back_in_time, "load", end)
+    with pytest.raises(SystemExit):
+        shop.restore()
+    assert not shop.host.config.maintenance_file.exists()
+    assert (shop.host.audit()[-1]["result"], shop.host.audit()[-1]["error"]) == ("failed", "SystemExit: 143")
+    assert read_lease(shop.host.config) is None
+
+
 def test_without_yes_nothing_is_touched(shop: Shop) -> None:
     shutil.rmtree(shop.host.config.env_dir)
     plan = go_back_in_time.restore(shop.host.config, Path(shop.dump.name), owner_process("ali", 1))
