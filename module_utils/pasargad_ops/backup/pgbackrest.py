@@ -15,7 +15,15 @@ from . import pgbackrest_judge as judge
 from .errors import BackupError, Code
 from .pgbackrest_failures import clean, failure, throttled
 from .pgbackrest_program import Program, RepositoryConfig
-from .pgbackrest_read import Finding, Info, parse_check, parse_info, parse_listing, parse_verify
+from .pgbackrest_read import (
+    Finding,
+    Info,
+    parse_check,
+    parse_info,
+    parse_listing,
+    parse_tablespaces,
+    parse_verify,
+)
 from .wal import Archive, Switch, parse_history, read_archive
 from .windows import Backup, Windows, choose, windows
 
@@ -79,6 +87,11 @@ class Repository:
         if told.code in (Code.KEY, Code.INTEGRITY, Code.CONFIG):
             told = self._key_or_damage(said)
         raise BackupError(told.code, f"pgbackrest info: {said}", hint=told.hint, details={"status": info.code})
+
+    def tablespaces(self, label: str) -> tuple[str, ...]:
+        """Return the names of the tablespaces that a backup holds."""
+        answer = self._program.must("info", "--output=json", f"--set={label}").stdout
+        return parse_tablespaces(answer, self.config.stanza, label)
 
     def stanza_create(self) -> None:
         """Create the stanza, or find that it is there; raises CONFIG when it belongs to another cluster."""

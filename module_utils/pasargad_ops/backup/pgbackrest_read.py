@@ -126,6 +126,20 @@ def parse_backup(found: dict[str, Any]) -> Backup:
     )
 
 
+def parse_tablespaces(text: str, stanza: str, label: str) -> tuple[str, ...]:
+    """Return the tablespaces of `info --set=LABEL --output=json`; raises INTEGRITY when it does not tell of `label`."""
+    try:
+        (found,) = (each for each in json.loads(text, strict=False) if each["name"] == stanza)
+        (backup,) = (each for each in found["backup"] if each["label"] == label)
+        return tuple(str(each["name"]) for each in backup.get("tablespace") or ())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackupError(
+            Code.INTEGRITY,
+            f"pgbackrest's info of {label} cannot be understood ({type(error).__name__})",
+            hint="compare its version with the one this was made for: pgbackrest version (2.45 to 2.55)",
+        ) from error
+
+
 def parse_listing(text: str) -> dict[str, tuple[int, int]]:
     """Return the files of `repo-ls --output=json --recurse`: path → (bytes, Unix time of arrival)."""
     try:
