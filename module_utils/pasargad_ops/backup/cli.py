@@ -79,8 +79,7 @@ def _uploads(context: Context, options: argparse.Namespace) -> Outcome:
 def _settle(context: Context, _: argparse.Namespace) -> Outcome:
     from .restore import settle_swap
 
-    words = settle_swap(context)
-    return Outcome(bool(words), words or "no restore was cut off", {"code": 0, "lines": []})
+    return settle_swap(context)
 
 
 def _retain(context: Context, options: argparse.Namespace) -> Outcome:

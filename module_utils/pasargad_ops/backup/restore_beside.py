@@ -8,11 +8,11 @@ from ..outcome import Outcome
 from .context import Context
 from .drill_logical import identity_of, newest_logical
 from .errors import BackupError, Code
-from .half_database import connect
+from .half_database import connect, refuse_target
 from .job import Done, Job, Work, run_job
 from .logical_restore import LogicalTarget, compare_with, restore_logical
 from .pgbackrest import free_bytes, no_space
-from .restore_plan import ROOM, RestoreRequest, confirmation, refuse_nonsense, slot_now
+from .restore_plan import ROOM, RestoreRequest, command, confirmation, refuse_nonsense, refuse_wrong_word, slot_now
 from .status import size
 from .windows import told
 
@@ -31,6 +31,9 @@ def restore_beside(context: Context, request: RestoreRequest, *, dry_run: bool =
         )
     entry = newest_logical(context, request.seq)
     identity = identity_of(context, request.identity)
+    superuser = {**context.libpq("postgres"), "PGUSER": context.config.cluster.user}
+    with closing(connect(superuser, "postgres")) as admin:
+        refuse_target(admin, entry.manifest, request.database)
     needed, free = int(entry.manifest.db.bytes * ROOM), free_bytes(context.config.cluster.data_dir)
     if free < needed:
         raise no_space(f"{request.database} needs {needed:,} bytes, {free:,} are free")
@@ -39,20 +42,19 @@ def restore_beside(context: Context, request: RestoreRequest, *, dry_run: bool =
         f"from      set {entry.seq}, the database as of {told(entry.manifest.times.snapshot_ms / 1000)}",
         f"into      the new database {request.database}; {context.config.cluster.database} stays as it is",
         f"disk      {size(needed)} needed, {size(free)} free",
-        f"next      the same command with --confirm {word}",
+        f"next      {command(request, context.config.file, confirm=word)}",
     ]
     if dry_run or not request.confirm:
         return Outcome(
             False, "nothing was touched; this restore would go", {"code": 0, "lines": lines, "confirm": word}
         )
-    if request.confirm != word:
-        raise BackupError(Code.TARGET_REFUSED, f"{request.confirm!r} confirms nothing here", hint=f"the word is {word}")
+    refuse_wrong_word(request, word)
 
     def body(work: Work) -> Done:
-        superuser = {**context.libpq("postgres"), "PGUSER": context.config.cluster.user}
         target = LogicalTarget(superuser, request.database, context.config.cluster.bin_dir)
         restored = restore_logical(context, entry, target, identity, work.say)
         with closing(connect(superuser, request.database)) as connection:
+            connection.autocommit = False
             problems = compare_with(connection, entry.manifest)
         if problems:
             raise BackupError(

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg2
-
-from .. import shell
+from ..config import ReleaseConfig
 from ..files import read_json
+from ..go_back_in_time import STOP_WORKERS
 from ..outcome import OperationError
 from .chain import Entry
+from .config import CONFIG_FILE
 from .context import Context
 from .errors import BackupError, Code
 from .job import places_of
 from .pgbackrest import RestoreRequest as Fetch
-from .pgbackrest import free_bytes, no_space
+from .pgbackrest import free_bytes
+from .proofs import Proof, load_proofs
+from .restore_choice import SETS, Choice, to_latest, to_set, to_time
+from .restore_target import Old, look_at_target, rows_after, tablespaces
 from .status import size, span
 from .windows import Backup, told
 
 ROOM = 1.2
 TARGETS = ("latest", "time", "set")
-SHOP_TABLES = """
-    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT EXISTS (
-      SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-"""
+STEPS = (
+    "close the shop; have the old cluster's last WAL archived, where it still runs",
+    "restore beside the old cluster, recover, and look into what came back",
+    "stop PostgreSQL, swap the directories by two renames, start it, see it answer",
+    "keep the old cluster; whatever fails before that leaves it, or brings it back",
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,11 @@ class RestoreRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a restore into the cluster would do; `until` is the second it ends at, Unix time."""
+    """What a restore into the cluster would do, and what it replaces."""
 
-    fetch: str
-    at: datetime | None
-    backup: Backup
-    until: float
+    choice: Choice
     system_id: str
-    replaces: str
+    old: Old
     lines: tuple[str, ...]
 
     @property
@@ -79,134 +81,189 @@ def refuse_nonsense(request: RestoreRequest) -> None:
         raise BackupError(
             Code.TARGET_TIME, "a time is needed for `time`, and for nothing else", hint="--at 2026-…+00:00"
         )
+    if request.at is not None and request.at.tzinfo is None:
+        raise BackupError(Code.TARGET_TIME, f"{request.at} has no time zone", hint=f"--at {request.at}+00:00 for UTC")
     if (request.to == "set") != bool(request.seq):
         raise BackupError(
             Code.TARGET_REFUSED,
             "a set's number is needed for `set`, and for nothing else",
-            hint="--seq N; they are listed by: pasargad-ops backup sets",
+            hint=f"--seq N; they are listed by: {SETS}",
         )
 
 
-def entry_of(context: Context, seq: int) -> Entry:
-    """Return the set with this number; raises TARGET_REFUSED when there is none that may be restored."""
-    chain = context.chain()
-    for entry in chain.entries:
-        if entry.seq == seq and not entry.marked:
-            return entry
-    known = ", ".join(str(entry.seq) for entry in chain.offered[-8:]) or "there is none"
-    raise BackupError(Code.TARGET_REFUSED, f"there is no set {seq}", hint=f"the newest sets: {known}")
+def refuse_wrong_word(request: RestoreRequest, word: str) -> None:
+    """Raise TARGET_REFUSED when what was typed does not confirm this restore."""
+    if request.confirm != word:
+        raise BackupError(
+            Code.TARGET_REFUSED,
+            f"{request.confirm!r} confirms nothing here",
+            hint=f"the word for this cluster is {word}; read the plan first: {command(request)}",
+        )
+
+
+def command(request: RestoreRequest, config_file: Path = CONFIG_FILE, *, confirm: str = "") -> str:
+    """Return what people type for a restore."""
+    words = ["pasargad-ops", "backup", *(["--config", str(config_file)] if config_file != CONFIG_FILE else [])]
+    words += ["restore", request.to]
+    words += ["--at", request.at.isoformat()] if request.at else []
+    words += ["--seq", str(request.seq)] if request.seq else []
+    words += ["--database", request.database] if request.database else []
+    words += ["--identity", str(request.identity)] if request.identity else []
+    words += ["--system-id", request.system_id] if request.system_id else []
+    return shlex.join([*words, *(["--confirm", confirm] if confirm else [])])
 
 
 def plan(context: Context, request: RestoreRequest) -> Plan:
     """Plan a restore into the cluster; raises whatever stands against it, before anything is touched."""
     refuse_nonsense(request)
     config = context.config
-    replaces = what_is_replaced(context, request)
-    fetch, at, backup = _backup(context, request)
-    until = at.timestamp() if at else _end(context, request, backup)
-    needed = int(backup.size_bytes * ROOM)
-    free = free_bytes(config.cluster.data_dir)
+    old = look_at_target(context, request.system_id)
+    attested = _entries(context)
+    choice = choose_backup(context, request, attested)
+    if there := context.repository.tablespaces(choice.backup.label):
+        raise tablespaces(f"{choice.backup.label} has the tablespaces {', '.join(there)}")
+    needed, free = int(choice.backup.size_bytes * ROOM), free_bytes(config.cluster.data_dir)
     if free < needed:
-        raise no_space(f"the restore needs {needed:,} bytes beside {config.cluster.data_dir}, {free:,} are free")
+        raise _too_small(context, choice, needed, free)
     system_id = config.cluster.system_id
     lines = (
-        f"from      {backup.label}, {size(backup.size_bytes)}"
-        + ("" if fetch == "immediate" else ", and the WAL after it"),
-        f"to        {told(until)}" + ("" if at or fetch == "immediate" else ", the newest point that the archive has"),
-        f"lost      what was written after it: {span(time.time() - until)}",
-        f"replaces  {replaces}",
+        f"from      {_source(choice, attested)}",
+        f"to        {_aim(choice)}",
+        f"lost      {_loss(context, choice, old)}",
+        f"replaces  {old.words}",
         f"disk      {size(needed)} needed beside {config.cluster.data_dir}, {size(free)} free",
         f"time      {_expected(context)}",
-        "steps     close the shop; restore beside; look into it; stop PostgreSQL; swap; start; the old cluster is kept",
-        f"next      the same command with --confirm {confirmation(system_id)}",
+        *(f"beware    {words}" for words in _warnings(context, choice, attested)),
+        *(f"{'steps' if number == 1 else '':<9} {number}. {words}" for number, words in enumerate(STEPS, 1)),
+        f"next      {command(request, config.file, confirm=confirmation(system_id))}",
     )
-    return Plan(fetch, at, backup, until, system_id, replaces, lines)
+    return Plan(choice, system_id, old, lines)
 
 
-def _backup(context: Context, request: RestoreRequest) -> tuple[str, datetime | None, Backup]:
-    if request.to == "time" and request.at is not None:
-        return "time", request.at, context.repository.set_for(request.at)
-    current = [backup for backup in context.repository.info().current if backup.stop_wal]
-    if request.to == "set":
-        entry = entry_of(context, request.seq)
-        label = entry.manifest.physical.label if entry.manifest.physical else ""
-        if not label:
-            raise BackupError(
-                Code.TARGET_REFUSED,
-                f"set {request.seq} is a logical one, which is restored into a new database beside the shop's",
-                hint=f"pasargad-ops backup restore set --seq {request.seq} --database NAME --identity FILE",
-            )
-        current = [backup for backup in current if backup.label == label]
-    if not current:
-        raise BackupError(Code.TARGET_REFUSED, "there is no physical set to restore", hint="pasargad-ops backup sets")
-    return ("immediate" if request.to == "set" else "default"), None, current[-1]
+Attested = Callable[[], tuple[Entry, ...]]
 
 
-def _end(context: Context, request: RestoreRequest, backup: Backup) -> float:
-    """Return until when a restore without a time goes."""
-    if request.to == "set":
-        return float(backup.stopped)
-    found = context.repository.windows().windows
-    return float(found[-1].until) if found else float(backup.stopped)
+def _entries(context: Context) -> Attested:
+    """Return the way to the attested sets, read at most once and only when somebody asks."""
+    found: list[tuple[Entry, ...]] = []
+
+    def read() -> tuple[Entry, ...]:
+        if not found:
+            found.append(context.chain().offered)
+        return found[0]
+
+    return read
 
 
-def what_is_replaced(context: Context, request: RestoreRequest) -> str:
-    """Say what lies in the data directory now; raises TARGET_REFUSED for a cluster that must not be replaced."""
-    cluster = context.config.cluster
-    if request.system_id and request.system_id != cluster.system_id:
+def choose_backup(context: Context, request: RestoreRequest, attested: Attested) -> Choice:
+    """Choose the backup; raises TARGET_TIME, TARGET_REFUSED, WAL_GAP, VERSION_MISMATCH, and as the repository does."""
+    cluster, info = context.config.cluster, context.repository.info()
+    present = info.database
+    if present is not None and str(present.system_id) != cluster.system_id:
         raise BackupError(
             Code.TARGET_REFUSED,
-            f"the settings are for cluster {cluster.system_id}, not for {request.system_id}",
-            hint=f"ansible-playbook playbooks/recover.yml -e system_id={request.system_id}",
+            f"the repository is that of cluster {present.system_id}, the settings are for {cluster.system_id}",
+            hint="ansible-playbook playbooks/recover.yml names the clusters of the storage",
         )
-    found = system_id_of(cluster.bin_dir, cluster.data_dir)
-    if found == "":
-        return "nothing: there is no cluster here"
-    if found == cluster.system_id:
-        return f"cluster {found}, which stays beside"
-    if request.system_id != cluster.system_id:
+    if present is not None and present.version != str(cluster.version):
+        raise BackupError(
+            Code.VERSION_MISMATCH,
+            f"the sets are of PostgreSQL {present.version}, this host has {cluster.version}",
+            hint=f"apt-get install postgresql-{present.version}, or restore a logical set: {SETS}",
+        )
+    if request.to == "set":
+        backup = _backup_of(_entry_of(attested(), request.seq), info.current)
+        return to_set(context.repository.windows(timeline=backup.timeline), backup)
+    known = context.repository.windows()
+    return to_time(known, request.at, datetime.now(UTC)) if request.at is not None else to_latest(known)
+
+
+def _entry_of(entries: tuple[Entry, ...], seq: int) -> Entry:
+    for entry in entries:
+        if entry.seq == seq:
+            return entry
+    known = ", ".join(str(entry.seq) for entry in entries[-8:]) or "there is none"
+    raise BackupError(Code.TARGET_REFUSED, f"there is no set {seq}", hint=f"the newest sets: {known}")
+
+
+def _backup_of(entry: Entry, current: tuple[Backup, ...]) -> Backup:
+    physical = entry.manifest.physical
+    if physical is None:
         raise BackupError(
             Code.TARGET_REFUSED,
-            f"the cluster here is {found}, the sets are those of {cluster.system_id}",
-            hint=f"if this host was made anew for them, add --system-id {cluster.system_id}",
+            f"set {entry.seq} is a logical one, which is restored into a new database beside the shop's",
+            hint=f"pasargad-ops backup restore set --seq {entry.seq} --database NAME --identity FILE",
         )
-    _refuse_a_shop(context, found)
-    return f"the empty cluster {found}, which stays beside"
+    for backup in current:
+        if backup.label == physical.label:
+            return backup
+    raise BackupError(
+        Code.TARGET_REFUSED,
+        f"set {entry.seq} is attested, yet the repository no longer has its {physical.label}",
+        hint=f"take another one: {SETS}; was it removed? pasargad-ops backup verify --level 1",
+    )
 
 
-def system_id_of(bin_dir: Path, data_dir: Path) -> str:
-    """Return the system identifier of the cluster in a directory, empty where there is none."""
-    if not (data_dir / "global" / "pg_control").exists():
-        return ""
+def _too_small(context: Context, choice: Choice, needed: int, free: int) -> BackupError:
+    physical, cluster = context.config.physical, context.config.cluster
+    by_hand = f"pgbackrest --config={physical.config_file} --stanza={physical.stanza} --delta restore"
+    return BackupError(
+        Code.NO_SPACE,
+        f"{choice.backup.label} needs {needed:,} bytes beside {cluster.data_dir}, {free:,} are free",
+        hint="free space there (df -h) or enlarge the disk; as the last resort overwrite the old cluster, which is "
+        f"then lost: systemctl stop {cluster.service}, runuser -u {cluster.user} -- {by_hand}, systemctl start",
+    )
+
+
+def _source(choice: Choice, attested: Attested) -> str:
+    backup = choice.backup
     try:
-        text = shell.run(
-            [str(bin_dir / "pg_controldata"), str(data_dir)], env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
-        ).stdout
+        seq = next((entry.seq for entry in attested() if _label(entry) == backup.label), 0)
+        named = f"set {seq}, " if seq else "no attested set, "
     except OperationError as error:
-        raise BackupError(
-            Code.TARGET_REFUSED, f"{data_dir} holds something that is no cluster: {error.message}", hint="look into it"
-        ) from error
-    return next(line.split()[-1] for line in text.splitlines() if line.startswith("Database system identifier"))
+        named = f"(the chain of the sets cannot be read: {error.message}) "
+    return f"{named}{backup.label}, {size(backup.size_bytes)}, WAL {backup.start_wal} to {choice.last_wal}"
 
 
-def _refuse_a_shop(context: Context, found: str) -> None:
-    """Raise TARGET_REFUSED unless the cluster here holds no tables of a shop."""
+def _label(entry: Entry) -> str:
+    return entry.manifest.physical.label if entry.manifest.physical else ""
+
+
+def _aim(choice: Choice) -> str:
+    what = {"default": ", the newest point that the archive has", "immediate": ", the end of the set", "time": ""}
+    return f"{told(choice.until)}{what[choice.fetch]}"
+
+
+def _loss(context: Context, choice: Choice, old: Old) -> str:
+    """Say what would be gone afterwards."""
+    ago = span(time.time() - choice.until)
+    rows = rows_after(context, choice.until) if old.kind == "same" else None
+    if rows is None:
+        return f"what was written in the last {ago}; no cluster answers that could tell how much that is"
+    if choice.fetch == "default":
+        return "nothing: the running cluster's last WAL is archived first, and what is in it comes back too"
+    count, newest = rows
+    return f"what was written in the last {ago}: {count} heartbeats, the newest of {told(newest) if count else '-'}"
+
+
+def _warnings(context: Context, choice: Choice, attested: Attested) -> list[str]:
+    """Return what speaks against this restore without forbidding it."""
+    found = []
+    if choice.backup.error:
+        found.append(f"pgbackrest met damaged pages when it made {choice.backup.label}")
     try:
-        with context.session() as connection, connection.cursor() as cursor:
-            cursor.execute(SHOP_TABLES)
-            (tables,) = cursor.fetchone() or (0,)
-    except (BackupError, psycopg2.Error) as error:
-        raise BackupError(
-            Code.TARGET_REFUSED,
-            f"nobody can tell whether cluster {found} is empty: {error}",
-            hint=f"systemctl start {context.config.cluster.service}, then run it again",
-        ) from error
-    if tables:
-        raise BackupError(
-            Code.TARGET_REFUSED,
-            f"cluster {found} holds {tables} tables of a shop, and is not the one of the sets",
-            hint="restore to another host; or move this cluster away yourself first",
-        )
+        run_id = next((entry.manifest.run_id for entry in attested() if _label(entry) == choice.backup.label), "")
+        if flaw := load_proofs(context.config.proofs_file).get(run_id, Proof()).flaw:
+            found.append(f"a check of this set found: {flaw}")
+    except OperationError:
+        found.append("nobody can tell whether the sets are those that were signed")
+    wal = context.config.cluster.data_dir / "pg_wal"
+    if wal.is_symlink():
+        found.append(f"pg_wal is a link to {wal.resolve()}; afterwards the WAL lies in the data directory")
+    if not context.config.release_config.exists():
+        shut = ReleaseConfig.maintenance_file
+        found.append(f"this host closes no shop: first, on every web host: touch {shut}; {STOP_WORKERS}")
+    return found
 
 
 def _expected(context: Context) -> str:
@@ -215,13 +272,13 @@ def _expected(context: Context) -> str:
         about = read_json(places_of(context).job("drill-physical")) or {}
         values = [each["value"] for each in about["samples"] if each["name"] == "pasargad_restore_drill_rto_seconds"]
         return f"about {span(values[-1])}, as the last drill took"
-    except (OSError, ValueError, KeyError, IndexError, TypeError, json.JSONDecodeError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
         return "unknown: no drill was run here"
 
 
-def as_fetch(plan_: Plan, directory: Path) -> Fetch:
+def as_fetch(choice: Choice, directory: Path) -> Fetch:
     """Return what pgbackrest is asked for."""
-    return Fetch(directory, kind=plan_.fetch, at=plan_.at, label=plan_.backup.label)  # type: ignore[arg-type]
+    return Fetch(directory, kind=choice.fetch, at=choice.at, label=choice.backup.label)
 
 
 def slot_now() -> str:
