@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ from pasargad_ops.backup.scratch import ScratchPlace, discard, scratch_root
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
+def started(*words: str) -> subprocess.Popen[bytes]:
+    """Start a program that sleeps, and wait until the kernel tells its words: that takes a moment longer."""
+    process = subprocess.Popen([*SLEEPS, *words])
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes().endswith(f"{words[-1]}\0".encode()):
+        time.sleep(0.01)
+    return process
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> ScratchPlace:
     place = ScratchPlace(tmp_path / "scratch", Path("/usr/bin"))
@@ -24,8 +33,8 @@ def place(tmp_path: Path) -> ScratchPlace:
 
 
 def test_whoever_still_fills_it_for_a_run_that_was_killed_is_ended(place: ScratchPlace) -> None:
-    filling = subprocess.Popen([*SLEEPS, f"--pg1-path={place.data_dir}"])
-    other = subprocess.Popen([*SLEEPS, f"--pg1-path={place.data_dir}2"])
+    filling = started(f"--pg1-path={place.data_dir}")
+    other = started(f"--pg1-path={place.data_dir}2")
     try:
         discard(place)
         assert filling.wait(timeout=10) == -15
@@ -63,10 +72,7 @@ def test_a_number_that_another_server_has_now_is_not_stopped(
     stopped: list[str] = []
     monkeypatch.setattr(scratch, "_control", lambda _, *arguments, check: stopped.append(arguments[-1]))
     directory = place.data_dir if ours else place.data_dir.with_name("main")
-    serving = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "-D", str(directory)]
-    server = subprocess.Popen(serving, stdout=subprocess.PIPE)
-    assert server.stdout
-    server.stdout.readline()
+    server = started("-D", str(directory))
     try:
         (place.data_dir / "postmaster.pid").write_text(f"{server.pid}\n{place.data_dir}\n")
         discard(place)
