@@ -119,7 +119,8 @@ def test_killed_at_every_step_one_of_them_serves_and_none_is_lost(tmp_path: Path
         host = Host(tmp_path / str(at), replaces=replaces)
         host.fit = fit
         killed = host.cut_off(lambda host=host: exchange(host.swap, host.doors), at)  # type: ignore[misc]
-        settled(host)
+        words = settled(host)
+        assert not words or ("finished" in words) == (host.serving == "new"), f"killed at {at}: {words}"
         assert host.serving in (("new", "old", "") if fit else ("old", ""))
         assert bool(host.serving) or not replaces
         assert host.serving in ("", (host.data / "global/pg_control").read_text()) if host.data.exists() else True
