@@ -7,7 +7,7 @@ The bucket's policy only forbids, whoever asks; the documents only allow. What e
 - `janitor`: the retention job. It hides expired logical sets and manifests and writes their tombstones. A shop with
   one host runs it there under a second pair of keys; with one pair, attach both documents: that pair can hide
   everything and still remove nothing.
-- `reader`: hosts that verify, drill, restore or audit. It reads, and claims its slot.
+- `reader`: hosts that verify, drill, restore or audit. It reads, claims its slot, and reports its drills.
 - the break-glass administrator (`admins` of the rules) is no document: it is kept off-line, and only it may weaken the
   bucket. No role may delete a version; lifecycle does, when its lock has ended.
 """
@@ -211,7 +211,8 @@ def role_documents(rules: BucketRules) -> dict[str, Call]:
         "writer": _document(
             look,
             _allow("Read", read, own),
-            _allow("Write", ["s3:PutObject"], under("physical/", "logical/", "attest/", "claims/")),
+            _allow("Write", ["s3:PutObject"], under("physical/", "logical/", "attest/", "claims/", "drills/")),
+            _allow("Announce", ["s3:PutObject"], rules.arn(f"{rules.root}clusters/*")),
             _allow("Lock", ["s3:PutObjectRetention"], under("logical/", "attest/")),
             # Lifecycle goes by the tag: nobody may tie it to what pgBackRest keeps.
             _allow("Tag", ["s3:PutObjectTagging"], under("logical/")),
@@ -223,7 +224,7 @@ def role_documents(rules: BucketRules) -> dict[str, Call]:
             look,
             _allow("Read", read, own),
             _allow("ReadSettings", SETTINGS_READ, rules.arn()),
-            _allow("Claim", ["s3:PutObject"], under("claims/")),
+            _allow("Claim", ["s3:PutObject"], under("claims/", "drills/")),
             *_use_key(rules),
         ),
         "janitor": _document(
