@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pasargad_ops.backup import claims, logical_dump, set_writer, shards
+from pasargad_ops.backup import claims, logical, logical_dump, set_writer, shards
 from pasargad_ops.backup.chain import Entry
 from pasargad_ops.backup.context import Context
 from pasargad_ops.backup.dump import Pipeline
@@ -225,8 +225,14 @@ def test_writers_meanwhile_are_in_the_next_set(server: rig.Server, tmp_path: Pat
     server.execute("DROP DATABASE busy", "postgres")
 
 
-def test_what_cannot_be_encrypted_signed_or_dumped_is_refused_early(small: Shop, server: rig.Server) -> None:
+def test_what_cannot_be_encrypted_signed_or_dumped_is_refused_early(
+    small: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the database was asked for a snapshot")
+
     recipients = small.keys.recipients.read_text()
+    monkeypatch.setattr(logical, "dump_database", never)
     for content, words in (("", "names no recipient"), ("age1nonsense\n", "malformed recipient")):
         small.keys.recipients.write_text(content)
         fails(small, Code.KEY, words)
@@ -237,6 +243,7 @@ def test_what_cannot_be_encrypted_signed_or_dumped_is_refused_early(small: Shop,
     cluster = small.values["cluster"]
     fails(small, Code.CONFIG, "pg_dump is not installed", cluster={**cluster, "bin_dir": "/nowhere"})
     fails(small, Code.VERSION_MISMATCH, "the server is PostgreSQL 99", cluster={**cluster, "version": 99})
+    monkeypatch.undo()
     fails(small, Code.CONFIG, "the running cluster is", cluster={**cluster, "system_id": "7000000000000000001"})
     fails(small, Code.DATABASE_UNREACHABLE, "does not let us in", cluster={**cluster, "socket_dir": "/nowhere"})
     fails(small, Code.DATABASE_UNREACHABLE, "does not let us in", cluster={**cluster, "database": "missing"})
@@ -255,6 +262,11 @@ def test_a_missing_program_is_refused(small: Shop, monkeypatch: pytest.MonkeyPat
     own.mkdir()
     for name in ("zstd", "tar", "runuser"):
         (own / name).symlink_to(f"/usr/bin/{name}")
+
+    def never(*_: object) -> None:
+        raise AssertionError("the database was asked for a snapshot")
+
+    monkeypatch.setattr(logical, "dump_database", never)
     monkeypatch.setenv("PATH", str(own))
     fails(small, Code.CONFIG, "age is not installed")
 
@@ -485,6 +497,15 @@ def test_a_stream_that_was_closed_under_its_reader_never_becomes_an_object(small
     with pytest.raises(BackupError, match="was not read to its end"):
         writer.write("data-000", pipeline)
     assert objects.head("set/data-000.age") is None and writer.parts == ()
+
+
+def test_a_program_that_says_nothing_is_ended_with_the_others(small: Shop) -> None:
+    writer = set_writer.SetWriter(small.context().objects, "set/", "daily")
+    silent = Pipeline(("sleep", "1000"), small.keys.recipients)
+    threading.Timer(0.3, writer.end).start()
+    with pytest.raises(BackupError, match="was killed by SIGKILL"):
+        writer.write("data-000", silent)
+    assert writer.parts == () and inspected(small) == set()
 
 
 def test_a_set_that_shrank_is_kept_and_never_good(small: Shop, server: rig.Server) -> None:
