@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -202,6 +203,9 @@ def test_everything_there_is_can_be_drilled_while_more_arrives(shared: Host, mon
 
     def slowly(context: Any, place: ScratchPlace, target: Any) -> None:
         fetch(context, place, target)
+        # Debian keeps them elsewhere.
+        for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"):
+            (place.data_dir / name).unlink()
         with shared.context.database() as connection:
             beat(connection)
             assert wal_arrives(connection, seconds=20)
@@ -224,6 +228,25 @@ def test_the_first_and_the_last_second_can_be_restored(shared: Host, monkeypatch
     next_second()
     found, _ = restored_marks(shared, DrillRequest(at=at), monkeypatch)
     assert found == int(shared.rig.sql("SELECT max(id) FROM marks"))
+
+
+def test_settings_that_come_with_the_data_hold_no_check_back(shared: Host) -> None:
+    shared.rig.sql("ALTER ROLE postgres SET statement_timeout = 1")
+    try:
+        assert drill(shared.context, DrillRequest(seed=2)).details["problems"] == []
+    finally:
+        sockets = str(shared.rig.root / "sockets")
+        reset = ["psql", "-h", sockets, "-d", "postgres", "-c", "ALTER ROLE postgres RESET statement_timeout"]
+        run("env", "PGOPTIONS=-c statement_timeout=0", *reset, check=True)
+
+
+def test_the_shop_goes_first() -> None:
+    asked = "import os; from pasargad_ops.backup.drill import be_nice; be_nice(); be_nice()"
+    asked += "; os.execvp('sh', ['sh', '-c', 'nice; ionice'])"
+    environment = {**os.environ, "PYTHONPATH": "module_utils"}
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True)
+    nice, ionice = done.stdout.split("\n", 1)
+    assert int(nice) >= 10 and ionice.strip() == "best-effort: prio 7"
 
 
 def test_a_second_out_of_the_windows_is_refused(shop: Host) -> None:
@@ -319,8 +342,15 @@ def test_a_wrong_key_is_told_before_anything_is_copied(shop: Host, monkeypatch: 
 def test_what_takes_too_long_is_told_with_all_that_was_measured(
     shop: Host, bound: str, code: Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fetch = drill_physical.fetch
+
+    def slowly(*arguments: Any) -> None:
+        fetch(*arguments)
+        time.sleep(1)
+
+    monkeypatch.setattr(drill_physical, "fetch", slowly)
     monkeypatch.setattr(drill_target, "LATEST_SHARE", 1)
-    shop.more = {"bounds": {bound: 0}}
+    shop.more = {"bounds": {bound: 1}}
     error = fails(shop, code, "s lost")
     assert value(shop, "physical", "rto_seconds") > 0 and value(shop, "physical", "rpo_seconds") > 0
     assert error.details["rto_ms"] > 0 and error.details["problems"] == []

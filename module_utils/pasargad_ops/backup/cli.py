@@ -49,7 +49,9 @@ def _verify(context: Context, options: argparse.Namespace) -> Outcome:
 def _drill(context: Context, options: argparse.Namespace) -> Outcome:
     from .drill import DrillRequest, drill
 
-    request = DrillRequest(kind=options.kind, at=options.at, seq=options.seq, identity=options.identity)
+    request = DrillRequest(
+        kind=options.kind, at=options.at, seq=options.seq, identity=options.identity, seed=options.seed
+    )
     return drill(context, request, dry_run=options.dry_run)
 
 
@@ -163,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     drilled.add_argument("kind", choices=("physical", "logical", "canary"))
     drilled.add_argument("--at", type=moment, help="the point in time; chosen at random if none is given")
     drilled.add_argument("--seq", type=int, default=0, help="the number of a logical set; the newest if none is given")
+    drilled.add_argument("--seed", type=int, help="choose as the drill did that named this seed")
     drilled.add_argument("--identity", type=Path, help="the key (age) that opens logical sets")
     restored = verb("restore", _restore, "plan a restore; with --confirm, do it")
     restored.add_argument("to", choices=("latest", "time", "set"))

@@ -175,9 +175,9 @@ def sequences_behind(connection: Connection) -> dict[str, str]:
 
 def amcheck(place: ScratchPlace, running: Scratch, database: str, *, jobs: int = 2) -> list[str]:
     """Let pg_amcheck read every table and index of a database; return what it says when it finds damage."""
-    options = ["--install-missing", "--heapallindexed", f"--jobs={jobs}", f"--username={place.user}"]
-    where = [f"--host={running.libpq['PGHOST']}", f"--port={running.libpq['PGPORT']}"]
-    command = [str(place.bin_dir / "pg_amcheck"), *options, *where, f"--database={database}"]
+    where = [f"{name}={value}" for name, value in running.libpq.items()]
+    options = ["--install-missing", "--heapallindexed", f"--jobs={jobs}", f"--database={database}"]
+    command = [*where, str(place.bin_dir / "pg_amcheck"), *options]
     done = as_user(place, command, seconds=LONGEST_SECONDS)
     if done.code == 0:
         return []

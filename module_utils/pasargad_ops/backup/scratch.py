@@ -45,6 +45,16 @@ QUIET = {
     "autovacuum": "off",
 }
 HBA = "local all all trust\n"
+# Settings of a role or a database come with the data, too; those of a client beat them.
+UNBOUND = " ".join(
+    f"-c {name}"
+    for name in (
+        "statement_timeout=0",
+        "lock_timeout=0",
+        "idle_in_transaction_session_timeout=0",
+        "default_transaction_read_only=off",
+    )
+)
 START_SECONDS = 3600
 WRITER_SECONDS = 10.0
 
@@ -61,7 +71,11 @@ class Scratch:
         """Open a session as its superuser; raises RESTORE_FAILED."""
         try:
             return psycopg2.connect(
-                host=self.libpq["PGHOST"], port=self.libpq["PGPORT"], user=self.libpq["PGUSER"], dbname=database
+                host=self.libpq["PGHOST"],
+                port=self.libpq["PGPORT"],
+                user=self.libpq["PGUSER"],
+                dbname=database,
+                options=self.libpq["PGOPTIONS"],
             )
         except psycopg2.OperationalError as error:
             raise BackupError(
@@ -183,7 +197,7 @@ def running(place: ScratchPlace, settings: Mapping[str, str] | None = None) -> I
     try:
         _control(place, f"--log={place.log}", f"--options={' '.join(options)}", "start")
         libpq = {"PGHOST": str(place.sockets), "PGPORT": str(place.port), "PGUSER": place.user}
-        found = Scratch(place.data_dir, {**libpq, "PGAPPNAME": "pasargad-drill"}, place.log)
+        found = Scratch(place.data_dir, {**libpq, "PGAPPNAME": "pasargad-drill", "PGOPTIONS": UNBOUND}, place.log)
         _await_open(place, found)
         yield found
     finally:
