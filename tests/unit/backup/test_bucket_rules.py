@@ -34,6 +34,7 @@ POLICY = bucket_policy({}, RULES, AES)
 PLACE = Place("prod", "7301234567890123456")
 OWN, BUCKET = f"arn:aws:s3:::backups/{PLACE.root}", "arn:aws:s3:::backups"
 MANIFEST, TOMBSTONE, CLAIM = f"{OWN}attest/0000000001.json", f"{OWN}expired/0000000001.json", f"{OWN}claims/a/b/c.json"
+CLUSTER, DRILL = "arn:aws:s3:::backups/v1/prod/clusters/1.json", f"{OWN}drills/2026-11-28/R.json"
 SET, WAL = f"{OWN}logical/2026/11/28/R/data-000.age", f"{OWN}physical/g1/archive/main/15-1/0001.zst"
 NEW = {"s3__ObjectCreationOperation": "true"}
 ONCE = {**NEW, "s3__if_none_match": "*"}
@@ -148,9 +149,16 @@ MAY: dict[str, list[tuple[str, str]]] = {
         ("s3:PutObjectTagging", SET),
         ("s3:DeleteObject", WAL),
         ABORT,
+        ("s3:PutObject", CLUSTER),
+        ("s3:PutObject", DRILL),
         ("kms:GenerateDataKey", KMS),
     ],
-    "reader": [*EVERY, ("s3:GetBucketPolicy", BUCKET), ("s3:GetLifecycleConfiguration", BUCKET)],
+    "reader": [
+        *EVERY,
+        ("s3:PutObject", DRILL),
+        ("s3:GetBucketPolicy", BUCKET),
+        ("s3:GetLifecycleConfiguration", BUCKET),
+    ],
     "janitor": [*EVERY, ("s3:PutObject", TOMBSTONE), ("s3:DeleteObject", SET), ("s3:DeleteObject", MANIFEST), ABORT],
 }
 MAY_NOT: dict[str, list[tuple[str, str]]] = {
