@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pasargad_ops.backup.chain import Entry
 from pasargad_ops.backup.config import BackupConfig
 from pasargad_ops.backup.context import Context
-from pasargad_ops.backup.errors import BackupError
+from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.logical import LogicalRequest, backup_logical
-from pasargad_ops.backup.logical_restore import LogicalTarget
+from pasargad_ops.backup.logical_restore import LogicalTarget, compare_with, restore_logical
 from pasargad_ops.backup.objects import Objects, Stored
 from pasargad_ops.backup.signatures import make_key
 from tests.backup import rig
+from tests.outside.conftest import Service
 from tests.services import postgres_programs
 
 # The role of the jobs as the host has it: it may read everything, and is no superuser.
@@ -35,6 +40,9 @@ DO $$ DECLARE one oid; BEGIN FOR one IN SELECT oid FROM pg_largeobject_metadata 
     EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO pasargad_backup', one);
 END LOOP; END $$;
 """
+
+
+SECRET = "right/secret+key"
 
 
 @dataclass(frozen=True)
@@ -181,3 +189,56 @@ def main(config_file: str, slot: str, kill_at: str) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))
+
+
+def bucket(s3: Service, directory: Path, name: str = "backups") -> dict[str, Any]:
+    for file, value in (("id", "AKIABACKUP"), ("secret", SECRET)):
+        (directory / file).touch(0o600)
+        (directory / file).write_text(value)
+    return {
+        "bucket": name,
+        "prefix": secrets.token_hex(6),
+        "endpoint_url": s3.url,
+        "region": "us-east-1",
+        "addressing_style": "path",
+        "key_id_file": str(directory / "id"),
+        "secret_file": str(directory / "secret"),
+    }
+
+
+def sessions(server: rig.Server) -> int:
+    with contextlib.closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'pasargad_backup'")
+        (count,) = cursor.fetchone() or (0,)
+    return int(count)
+
+
+def until(done: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def fails(made: Shop, code: Code, words: str, slot: str = "night", **changes: Any) -> BackupError:
+    """Let the job fail with this code; nothing may be listed, or left but claims."""
+    before = len(made.sets())
+    with pytest.raises(BackupError, match=words) as caught:
+        backup_logical(made.context(**changes), LogicalRequest(slot))
+    assert caught.value.code == code and caught.value.hint
+    assert len(made.sets()) == before
+    objects = made.context().objects
+    kept = {part.key for entry in made.sets() for part in entry.manifest.objects}
+    assert {stored.key for stored in objects.list(made.context().place.root + "logical/")} == kept
+    assert list(objects.uploads("")) == []
+    assert f'last_exit_code{{job="logical"}} {int(code)}' in made.told()
+    return caught.value
+
+
+def restored(made: Shop, entry: Entry, database: str) -> list[str]:
+    """Restore a set and compare it; the database goes again."""
+    restore_logical(made.context(), entry, made.target(database), made.keys.identity)
+    with contextlib.closing(made.server.connect(database)) as connection:
+        found = compare_with(connection, entry.manifest)
+    made.server.execute(f'DROP DATABASE "{database}"', "postgres")
+    return found

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,22 @@ from typing import Any
 import pytest
 
 from pasargad_ops.backup import claims, logical, logical_dump, set_writer, shards
-from pasargad_ops.backup.chain import Entry
 from pasargad_ops.backup.context import Context
 from pasargad_ops.backup.dump import Pipeline
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.fingerprint import fingerprints
 from pasargad_ops.backup.logical import LogicalRequest, backup_logical
-from pasargad_ops.backup.logical_restore import compare_with, restore_logical
 from pasargad_ops.backup.objects import Stored
 from pasargad_ops.backup.objects_s3 import S3Objects
 from pasargad_ops.backup.pipes import Chain as Programs
 from pasargad_ops.backup.proofs import load_proofs, note_proof
 from pasargad_ops.backup.walk import inspect
 from tests.backup import logical_rig, rig
-from tests.backup.logical_rig import Shop
+from tests.backup.logical_rig import SECRET, Shop, bucket, fails, restored, sessions, until
 from tests.outside.conftest import Service, free_port
 
 ROWS = "INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 500) g"
 SMALL = f"CREATE TABLE t (id int PRIMARY KEY, word text); {ROWS}"
-SECRET = "right/secret+key"
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +58,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.kill()
 
 
-def bucket(s3: Service, directory: Path, name: str = "backups") -> dict[str, Any]:
-    for file, value in (("id", "AKIABACKUP"), ("secret", SECRET)):
-        (directory / file).touch(0o600)
-        (directory / file).write_text(value)
-    return {
-        "bucket": name,
-        "prefix": secrets.token_hex(6),
-        "endpoint_url": s3.url,
-        "region": "us-east-1",
-        "addressing_style": "path",
-        "key_id_file": str(directory / "id"),
-        "secret_file": str(directory / "secret"),
-    }
-
-
 @pytest.fixture(params=["directory", "s3"])
 def made(request: pytest.FixtureRequest, server: rig.Server, s3: Service, tmp_path: Path) -> Shop:
     """The database with everything that is hard, in each storage."""
@@ -94,44 +76,6 @@ def nothing_left(server: rig.Server) -> Iterator[None]:
     """No test may leave a session or a thread."""
     yield
     until(lambda: sessions(server) == 0 and threading.active_count() == 1)
-
-
-def sessions(server: rig.Server) -> int:
-    with contextlib.closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'pasargad_backup'")
-        (count,) = cursor.fetchone() or (0,)
-    return int(count)
-
-
-def until(done: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def fails(made: Shop, code: Code, words: str, slot: str = "night", **changes: Any) -> BackupError:
-    """Let the job fail with this code; nothing may be listed, or left but claims."""
-    before = len(made.sets())
-    with pytest.raises(BackupError, match=words) as caught:
-        backup_logical(made.context(**changes), LogicalRequest(slot))
-    assert caught.value.code == code and caught.value.hint
-    assert len(made.sets()) == before
-    objects = made.context().objects
-    kept = {part.key for entry in made.sets() for part in entry.manifest.objects}
-    assert {stored.key for stored in objects.list(made.context().place.root + "logical/")} == kept
-    assert list(objects.uploads("")) == []
-    assert f'last_exit_code{{job="logical"}} {int(code)}' in made.told()
-    return caught.value
-
-
-def restored(made: Shop, entry: Entry, database: str) -> list[str]:
-    """Restore a set and compare it; the database goes again."""
-    restore_logical(made.context(), entry, made.target(database), made.keys.identity)
-    with contextlib.closing(made.server.connect(database)) as connection:
-        found = compare_with(connection, entry.manifest)
-    made.server.execute(f'DROP DATABASE "{database}"', "postgres")
-    return found
 
 
 def test_a_set_is_complete_and_equal_after_restoring(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,12 +30,14 @@ SLOT = "2026-11-28"
 CLAIMED = Job("logical", SLOT, claimed=True)
 BOUND = timedelta(hours=6)
 SCRIPT = """
-import json, subprocess, sys, time
+import json, signal, subprocess, sys, time
 from pathlib import Path
 from pasargad_ops.backup.config import BackupConfig
 from pasargad_ops.backup.context import Context
 from pasargad_ops.backup.errors import BackupError, Code
 from pasargad_ops.backup.job import Done, Job, run_job
+# Whoever runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 values, job, mode = json.loads(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 def body(work):
     program = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
