@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg2
 from django.db import connection
-from jinja2 import Environment
+from jinja2 import Environment, StrictUndefined
 
 ROOT = Path(__file__).resolve().parents[2]
 # ruff: noqa: S701  # SQL, not HTML
@@ -52,12 +52,13 @@ def database_of_a_host(name: str = "as_on_a_host") -> Iterator[Roles]:
 
 
 def _sql(name: str) -> str:
-    environment = Environment()
+    environment = Environment(undefined=StrictUndefined)
     environment.filters["scram_verifier"] = lambda password, *rest: password
     text = (ROOT / "roles/postgres/templates/database.sql.j2").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         ansible_managed="a test", postgres_owner_role=OWNER, postgres_migrator_role=MIGRATOR, postgres_app_role=APP,
-        postgres_db_name=name, postgres_migrator_password=name, postgres_app_password=name, pasargad_domain="",
+        postgres_backup_role="pasargad_backup", postgres_db_name=name, postgres_migrator_password=name,
+        postgres_app_password=name, pasargad_domain="",
         postgres_migrator_lock_timeout="100ms", postgres_app_statement_timeout="15s",
         postgres_app_idle_in_transaction_timeout="60s", postgres_extensions=["pg_trgm", "unaccent"],
     )  # fmt: skip
